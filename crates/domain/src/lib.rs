@@ -1,1 +1,22 @@
-//! stub
+//! The words of the product, typed: ids, the catalog, the tenant spec, the inventory of nodes.
+//!
+//! ```text
+//!  bytes ──► document (syntax, duplicates, schema) ──► Tenant, Inventory ──► fleet (rules across files)
+//!                 └────────────── Diagnostic: every error at once, with file and JSON pointer ──┘
+//! ```
+//!
+//! Pure: no I/O, no clock, no randomness of its own. The CLI, the operator and billing read files
+//! their own way and hand the bytes in here, so that all of them accept and refuse the same.
+
+pub mod catalog;
+pub mod diagnostic;
+pub mod document;
+pub mod fleet;
+pub mod inventory;
+pub mod tenant;
+
+pub use catalog::{Locale, ModelId, NicheId, ProviderId, Thinking, TierId};
+pub use diagnostic::{Diagnostic, Severity};
+pub use fleet::Fleet;
+pub use inventory::Inventory;
+pub use tenant::{TenantId, TenantSpec};

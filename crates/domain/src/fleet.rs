@@ -1,0 +1,206 @@
+//! All tenants and the inventory together: the rules that no file can be held against alone.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::{
+    catalog::{Isolation, Limit, NicheStatus, TierId},
+    diagnostic::{Diagnostic, alternatives},
+    inventory::{self, Inventory, Pool},
+    tenant::{State, TenantFile, TenantId, TenantSpec},
+};
+
+/// A tenant and the file that it came from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Tenant {
+    /// Its id.
+    pub id: TenantId,
+    /// The file, relative to the fleet's root.
+    pub path: String,
+    /// What it should be.
+    pub spec: TenantSpec,
+}
+
+/// A valid fleet.
+#[derive(Clone, Debug)]
+pub struct Fleet {
+    /// The cluster.
+    pub inventory: Inventory,
+    /// Its tenants by id, deleted ones too.
+    pub tenants: Vec<Tenant>,
+}
+
+/// What became of a fleet's files: the fleet where nothing was wrong, and all findings in order.
+#[derive(Debug)]
+pub struct Checked {
+    /// The fleet, unless there was an error.
+    pub fleet: Option<Fleet>,
+    /// Errors and warnings, by file.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// One tenant file after it was read.
+pub type Parsed = Result<Tenant, Vec<Diagnostic>>;
+
+/// Reads the bytes of one tenant file and checks what can be checked by it alone.
+pub fn parse_tenant(path: &str, bytes: &[u8]) -> Parsed {
+    let TenantFile { metadata, spec, .. } = TenantFile::parse(path, bytes)?;
+    let tenant = Tenant { id: metadata.name, path: path.to_owned(), spec };
+    let mut errors = Vec::new();
+    check_name(&tenant, &mut errors);
+    check_connections(&tenant, &mut errors);
+    check_thinking(&tenant, &mut errors);
+    check_hold(&tenant, &mut errors);
+    if errors.is_empty() { Ok(tenant) } else { Err(errors) }
+}
+
+impl Fleet {
+    /// Puts the files of a fleet together.
+    pub fn assemble(
+        inventory: Result<Inventory, Vec<Diagnostic>>,
+        tenants: impl IntoIterator<Item = Parsed>,
+    ) -> Checked {
+        let mut diagnostics = Vec::new();
+        let mut good = Vec::new();
+        for tenant in tenants {
+            match tenant {
+                Ok(tenant) => good.push(tenant),
+                Err(errors) => diagnostics.extend(errors),
+            }
+        }
+        good.sort_by(|a, b| (&a.id, &a.path).cmp(&(&b.id, &b.path)));
+        check_duplicates(&good, &mut diagnostics);
+        let inventory = inventory.map_err(|errors| diagnostics.extend(errors)).ok();
+        let refused = !diagnostics.is_empty();
+        if let Some(inventory) = &inventory {
+            warn(inventory, &good, &mut diagnostics);
+        }
+        diagnostics.sort();
+        let fleet =
+            inventory.filter(|_| !refused).map(|inventory| Self { inventory, tenants: good });
+        Checked { fleet, diagnostics }
+    }
+
+    /// The tenants that have objects: all but the deleted.
+    pub fn rendered(&self) -> impl Iterator<Item = &Tenant> {
+        self.tenants.iter().filter(|tenant| tenant.spec.state != State::Deleted)
+    }
+}
+
+fn check_name(tenant: &Tenant, errors: &mut Vec<Diagnostic>) {
+    let file = tenant.path.rsplit('/').next().unwrap_or_default();
+    let stem = file.strip_suffix(".json").unwrap_or(file);
+    if stem != tenant.id.as_str() {
+        let message = format!("found {:?}, expected the file's name {stem:?}", tenant.id.as_str());
+        let help = format!("rename the file to {}.json or correct the name", tenant.id);
+        errors.push(Diagnostic::error(&tenant.path, "/metadata/name", message).help(help));
+    }
+}
+
+fn check_connections(tenant: &Tenant, errors: &mut Vec<Diagnostic>) {
+    let connections = &tenant.spec.connections;
+    for (index, provider) in connections.iter().enumerate() {
+        if connections.iter().take(index).any(|other| other == provider) {
+            let pointer = format!("/spec/connections/{index}");
+            let message = format!("found \"{provider}\" twice, expected each connection once");
+            errors.push(Diagnostic::error(&tenant.path, pointer, message));
+        }
+    }
+    let count = connections.len() as u64;
+    let Some(most) = tenant.spec.tier.get().integrations.most().filter(|most| count > *most) else {
+        return;
+    };
+    let message = format!(
+        "found {count} connections, expected at most {most} in tier \"{}\"",
+        tenant.spec.tier
+    );
+    let allows = tiers(|tier| match tier.get().integrations {
+        Limit::AtMost(most) => count <= most,
+        Limit::NotCounted | Limit::Unlimited | Limit::ByContract => true,
+    });
+    let help =
+        format!("tiers that allow {count}: {}", alternatives(allows.iter().map(String::as_str)));
+    errors.push(Diagnostic::error(&tenant.path, "/spec/connections", message).help(help));
+}
+
+fn check_thinking(tenant: &Tenant, errors: &mut Vec<Diagnostic>) {
+    let most = tenant.spec.tier.get().thinking;
+    let Some(thinking) = tenant.spec.thinking.filter(|thinking| *thinking > most) else { return };
+    let message = format!(
+        "found \"{thinking}\", expected at most \"{most}\" in tier \"{}\"",
+        tenant.spec.tier
+    );
+    let allows = tiers(|tier| tier.get().thinking >= thinking);
+    let help = format!("tiers that allow it: {}", alternatives(allows.iter().map(String::as_str)));
+    errors.push(Diagnostic::error(&tenant.path, "/spec/thinking", message).help(help));
+}
+
+/// The reason of a hold is the one free text of a tenant file, so the one place where somebody
+/// could put a person's name, address or number into git.
+fn check_hold(tenant: &Tenant, errors: &mut Vec<Diagnostic>) {
+    let Some(hold) = &tenant.spec.hold else { return };
+    let pointer = "/spec/hold/reason";
+    if hold.reason.trim().is_empty() || hold.reason.chars().count() > 200 {
+        let message = "found no reason or one of over 200 characters, expected a short one";
+        errors.push(Diagnostic::error(&tenant.path, pointer, message));
+    }
+    let digits = hold.reason.chars().filter(char::is_ascii_digit).count();
+    if hold.reason.contains('@') || digits > 8 {
+        let message = "found what looks like an e-mail address or a phone number";
+        let help = "git keeps it for ever: name a ticket instead";
+        errors.push(Diagnostic::error(&tenant.path, pointer, message).help(help));
+    }
+}
+
+fn check_duplicates(tenants: &[Tenant], diagnostics: &mut Vec<Diagnostic>) {
+    let mut first: BTreeMap<&TenantId, &str> = BTreeMap::new();
+    for tenant in tenants {
+        if let Some(path) = first.get(&tenant.id) {
+            let message = format!("found {:?}, which {path} is too", tenant.id.as_str());
+            let error = Diagnostic::error(&tenant.path, "/metadata/name", message);
+            diagnostics.push(error.help("an id has one file: remove one of the two"));
+        } else {
+            first.insert(&tenant.id, &tenant.path);
+        }
+    }
+}
+
+fn warn(inventory: &Inventory, tenants: &[Tenant], diagnostics: &mut Vec<Diagnostic>) {
+    let mut dedicated = Vec::new();
+    let mut shared = 0_usize;
+    for tenant in tenants.iter().filter(|tenant| tenant.spec.state != State::Deleted) {
+        if tenant.spec.niche.get().status == NicheStatus::InPreparation {
+            let message = format!(
+                "niche \"{}\" is in preparation: a generic prompt is used",
+                tenant.spec.niche
+            );
+            diagnostics.push(Diagnostic::warning(&tenant.path, "/spec/niche", message));
+        }
+        if tenant.spec.runs() {
+            match tenant.spec.tier.get().isolation {
+                Isolation::Dedicated => dedicated.push(tenant),
+                Isolation::Shared => shared += 1,
+            }
+        }
+    }
+    let nodes = inventory.pool(Pool::Dedicated).count();
+    for tenant in dedicated.iter().skip(nodes) {
+        let message = format!(
+            "tier \"{}\" needs a node of its own, and pool \"dedicated\" has {nodes} for {}: the pod stays Pending",
+            tenant.spec.tier,
+            dedicated.len()
+        );
+        diagnostics.push(Diagnostic::warning(&tenant.path, "/spec/tier", message));
+    }
+    if shared > 0 && inventory.pool(Pool::Shared).next().is_none() {
+        let message =
+            format!("no node of pool \"shared\" for {shared} tenants: their pods stay Pending");
+        diagnostics.push(Diagnostic::warning(inventory::PATH, "/nodes", message));
+    }
+}
+
+fn tiers(allows: impl Fn(&TierId) -> bool) -> Vec<String> {
+    use strum::VariantArray;
+    TierId::VARIANTS.iter().filter(|tier| allows(tier)).map(ToString::to_string).collect()
+}

@@ -1,0 +1,168 @@
+//! The ConfigMap with what the agent knows: prompt files and gateway configuration.
+
+use std::{collections::BTreeMap, sync::LazyLock};
+
+use k8s_openapi::api::core::v1::ConfigMap;
+use oc_domain::{
+    Locale, NicheId, TenantId, TenantSpec,
+    catalog::{Limit, Templates},
+};
+use serde::Serialize;
+use strum::VariantArray;
+use tera::Tera;
+
+use super::{Context, WORKSPACE};
+
+/// The prompt files of a tenant by name.
+pub(crate) fn files(id: &TenantId, spec: &TenantSpec) -> BTreeMap<String, String> {
+    let context = context(id, spec);
+    let names = Templates::NAMES.iter();
+    names.map(|name| ((*name).to_owned(), render(spec, name, &context))).collect()
+}
+
+impl Context<'_> {
+    pub(super) fn workspace(self) -> ConfigMap {
+        let mut data = files(self.id, self.spec);
+        data.insert("openclaw.json".to_owned(), self.gateway());
+        ConfigMap { metadata: self.metadata(WORKSPACE), data: Some(data), ..ConfigMap::default() }
+    }
+}
+
+/// What templates may use; `crates/domain/catalog/niches/` holds them.
+#[derive(Serialize)]
+struct Variables<'a> {
+    tenant: Tenant<'a>,
+    tier: Tier,
+    niche: Niche<'a>,
+    tools: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Tenant<'a> {
+    id: &'a str,
+    connections: Vec<&'static str>,
+}
+
+#[derive(Serialize)]
+struct Tier {
+    name: String,
+    telegram_users: Limit,
+}
+
+#[derive(Serialize)]
+struct Niche<'a> {
+    title: &'a str,
+    guard_rules: Vec<&'a str>,
+}
+
+fn context(id: &TenantId, spec: &TenantSpec) -> tera::Context {
+    let niche = spec.niche.get();
+    let variables = Variables {
+        tenant: Tenant {
+            id: id.as_str(),
+            connections: spec.connections.iter().map(|id| id.get().title.as_str()).collect(),
+        },
+        tier: Tier { name: spec.tier.to_string(), telegram_users: spec.tier.get().telegram_users },
+        niche: Niche {
+            title: niche.title.get(spec.locale),
+            guard_rules: niche.guard_rules.iter().map(|rule| rule.get(spec.locale)).collect(),
+        },
+        tools: niche.tools.iter().map(ToString::to_string).collect(),
+    };
+    #[expect(clippy::expect_used, reason = "a struct of texts and lists is always a context")]
+    tera::Context::from_serialize(&variables).expect("template variables")
+}
+
+static TEMPLATES: LazyLock<Tera> = LazyLock::new(|| {
+    let mut templates = Vec::new();
+    for niche in NicheId::VARIANTS {
+        for locale in Locale::VARIANTS {
+            for (file, text) in niche.templates(*locale).files() {
+                templates.push((template_name(*niche, *locale, file), text));
+            }
+        }
+    }
+    let mut tera = Tera::new();
+    #[expect(clippy::expect_used, reason = "a test renders every template of the catalog")]
+    tera.add_raw_templates(templates).expect("templates of the catalog");
+    tera
+});
+
+fn template_name(niche: NicheId, locale: Locale, file: &str) -> String {
+    format!("{niche}/{locale}/{file}")
+}
+
+fn render(spec: &TenantSpec, file: &str, context: &tera::Context) -> String {
+    let name = template_name(spec.niche, spec.locale, file);
+    #[expect(clippy::expect_used, reason = "a test renders every template of the catalog")]
+    TEMPLATES.render(&name, context).expect("a template of the catalog")
+}
+
+#[cfg(test)]
+mod tests {
+    use oc_domain::{ProviderId, TierId, catalog::NicheStatus, tenant::State};
+
+    use super::*;
+
+    /// The most characters that the three files may have together: each is sent in every turn.
+    const MAX_CHARACTERS: usize = 8_000;
+
+    fn specs() -> impl Iterator<Item = TenantSpec> {
+        NicheId::VARIANTS.iter().flat_map(|niche| {
+            Locale::VARIANTS.iter().flat_map(|locale| {
+                [Vec::new(), ProviderId::VARIANTS.to_vec()].map(|connections| TenantSpec {
+                    tier: TierId::Enterprise,
+                    niche: *niche,
+                    locale: *locale,
+                    model: None,
+                    thinking: None,
+                    channels: oc_domain::tenant::Channels::default(),
+                    connections,
+                    state: State::Active,
+                    hold: None,
+                })
+            })
+        })
+    }
+
+    #[test]
+    fn every_template_renders_within_its_size() {
+        let id: TenantId = "c-7f3k2m9q".parse().unwrap();
+        for spec in specs() {
+            let files = files(&id, &spec);
+            assert_eq!(files.len(), 3);
+            let characters: usize = files.values().map(|text| text.chars().count()).sum();
+            // Four characters are about one token in English, three in Portuguese (an estimate).
+            println!("{} {}: {characters} characters", spec.niche, spec.locale);
+            assert!(characters <= MAX_CHARACTERS, "{} {}: {characters}", spec.niche, spec.locale);
+            assert!(files["IDENTITY.md"].contains(id.as_str()));
+            for text in files.values() {
+                assert!(!text.contains("{{") && !text.contains("{%"), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_the_same_for_all_tenants_comes_first() {
+        // The upstream's cache works on prefixes: a tenant's own facts stand only in the last file.
+        let ids: [TenantId; 2] = ["c-00000000", "c-11111111"].map(|id| id.parse().unwrap());
+        for spec in specs() {
+            let [a, b] = ids.each_ref().map(|id| files(id, &spec));
+            assert_eq!(a["SOUL.md"], b["SOUL.md"]);
+            assert_eq!(a["AGENTS.md"], b["AGENTS.md"]);
+            assert_ne!(a["IDENTITY.md"], b["IDENTITY.md"]);
+        }
+    }
+
+    #[test]
+    fn agents_say_their_guard_rules_and_their_tools() {
+        let id: TenantId = "c-7f3k2m9q".parse().unwrap();
+        for spec in specs().filter(|spec| spec.niche.get().status == NicheStatus::Active) {
+            let agents = &files(&id, &spec)["AGENTS.md"];
+            assert!(agents.contains("\n## Tools\n"), "{} {}", spec.niche, spec.locale);
+            for rule in &spec.niche.get().guard_rules {
+                assert!(agents.contains(rule.get(spec.locale)), "{} {}", spec.niche, spec.locale);
+            }
+        }
+    }
+}
