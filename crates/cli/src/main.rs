@@ -1,2 +1,61 @@
-//! stub
-fn main() {}
+//! `openclaw-cloud`: checks, renders and compares a fleet of tenants.
+//!
+//! Offline: it reads files and git, and writes manifests or tenant files. What runs in the cluster
+//! is asked and changed by the services' own binaries.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod check;
+mod diff;
+mod failure;
+mod fleet;
+mod git;
+mod print;
+mod render;
+mod tenant;
+
+
+/// Checks, renders and compares a fleet: tenants and nodes become Kubernetes manifests.
+///
+/// A fleet is a folder with nodes/inventory.json and tenants/. Exit codes: 0 good, 1 the input is
+/// invalid, 2 wrong use, 3 an outside system (disk, git) failed; `diff --exit-code` adds 4 and 5.
+#[derive(Parser)]
+#[command(name = "openclaw-cloud", version, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Check(check::Check),
+    Render(render::Render),
+    Diff(diff::Diff),
+    Crd(print::Crd),
+    Schema(print::Schema),
+    Tenant(tenant::Tenant),
+}
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().command {
+        Command::Check(command) => command.run(),
+        Command::Render(command) => command.run(),
+        Command::Diff(command) => command.run(),
+        Command::Crd(command) => command.run(),
+        Command::Schema(command) => command.run(),
+        Command::Tenant(command) => command.run(),
+    };
+    outcome.unwrap_or_else(|failure| failure.report())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Arguments::command().debug_assert();
+    }
+}

@@ -1,0 +1,158 @@
+//! An output folder that is replaced as a whole.
+//!
+//! Everything is written to a sibling, `.<name>.staging`, which then changes places with the output
+//! in one rename. A kill before leaves the old output, a kill after leaves the new one and a
+//! sibling that the next run removes. A lock on `.<name>.lock` keeps a second run waiting.
+
+use std::{
+    fs::{self, File},
+    io::{self, ErrorKind, Read as _},
+    path::{Path, PathBuf},
+};
+
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+
+use crate::failure::Failure;
+
+/// The file by which we know a folder as our own output.
+pub(super) const INDEX: &str = "index.json";
+
+/// A new output in the making.
+pub(super) struct Staging {
+    out: PathBuf,
+    staged: PathBuf,
+    /// Held until the output is in its place; the system frees it when the process dies.
+    _lock: File,
+}
+
+/// Refuses an output folder that holds anything but an earlier output.
+pub(super) fn refuse_foreign(out: &Path) -> Result<(), Failure> {
+    let refuse = |what: &str| {
+        Err(Failure::Usage(format!("--out {} {what}; it is left as it is", out.display())))
+    };
+    match fs::symlink_metadata(out) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(Failure::io("read", out, &error)),
+        Ok(metadata) if metadata.is_symlink() => return refuse("is a symbolic link"),
+        Ok(metadata) if !metadata.is_dir() => return refuse("is no folder"),
+        Ok(_) => {}
+    }
+    let mut entries = fs::read_dir(out).map_err(|error| Failure::io("read", out, &error))?;
+    if entries.next().is_some() && !is_index(&out.join(INDEX)) {
+        return refuse("is not empty and has no index.json of ours");
+    }
+    Ok(())
+}
+
+/// Whether the file is an index as we write it, not somebody else's `index.json`.
+fn is_index(path: &Path) -> bool {
+    let Ok(file) = File::open(path) else { return false };
+    let Ok(index) = serde_json::from_reader::<_, serde_json::Value>(io::BufReader::new(file)) else {
+        return false;
+    };
+    index["objects"].is_u64() && index["files"].is_object() && index["sha256"].is_string()
+}
+
+impl Staging {
+    /// Waits for its turn and makes an empty sibling of `out`.
+    pub(super) fn begin(out: &Path) -> Result<Self, Failure> {
+        let Some(name) = out.file_name() else {
+            return Err(Failure::Usage(format!("--out {} has no name", out.display())));
+        };
+        let parent = match out.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        fs::create_dir_all(parent).map_err(|error| Failure::io("make", parent, &error))?;
+        let sibling = |suffix: &str| {
+            let mut sibling = std::ffi::OsString::from(".");
+            sibling.push(name);
+            sibling.push(suffix);
+            parent.join(sibling)
+        };
+        let lock = lock(&sibling(".lock"))?;
+        // Again, now that nobody else writes.
+        refuse_foreign(out)?;
+        let staged = sibling(".staging");
+        remove(&staged)?;
+        fs::create_dir(&staged).map_err(|error| Failure::io("make", &staged, &error))?;
+        Ok(Self { out: out.to_path_buf(), staged, _lock: lock })
+    }
+
+    /// Makes a folder of the output.
+    pub(super) fn folder(&self, path: &str) -> Result<(), Failure> {
+        let path = self.staged.join(path);
+        fs::create_dir(&path).map_err(|error| Failure::io("make", &path, &error))
+    }
+
+    /// Writes a file of the output: the old one again where it has the same bytes.
+    pub(super) fn write(&self, path: &str, bytes: &[u8]) -> Result<(), Failure> {
+        let (old, new) = (self.out.join(path), self.staged.join(path));
+        // A file system that refuses links gets a copy.
+        if has_bytes(&old, bytes) && fs::hard_link(&old, &new).is_ok() {
+            return Ok(());
+        }
+        fs::write(&new, bytes).map_err(|error| Failure::io("write", &new, &error))
+    }
+
+    /// Puts the new output into its place and removes the old one.
+    pub(super) fn commit(self) -> Result<(), Failure> {
+        let failed = |error: io::Error| Failure::io("replace", &self.out, &error);
+        match renameat_with(CWD, &self.staged, CWD, &self.out, RenameFlags::EXCHANGE) {
+            Ok(()) => remove(&self.staged),
+            Err(rustix::io::Errno::NOENT) => fs::rename(&self.staged, &self.out).map_err(failed),
+            Err(error) => Err(failed(error.into())),
+        }
+    }
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        // After a failure only; what cannot be removed now is removed by the next run.
+        let _ = fs::remove_dir_all(&self.staged);
+    }
+}
+
+fn lock(path: &Path) -> Result<File, Failure> {
+    let failed = |error: io::Error| Failure::io("lock", path, &error);
+    let file = File::options().create(true).append(true).open(path).map_err(failed)?;
+    if file.try_lock().is_err() {
+        anstream::eprintln!("waiting for another render into the same folder");
+        file.lock().map_err(failed)?;
+    }
+    Ok(file)
+}
+
+fn remove(path: &Path) -> Result<(), Failure> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(Failure::io("remove", path, &error))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn has_bytes(path: &Path, bytes: &[u8]) -> bool {
+    let Ok(mut file) = File::open(path) else { return false };
+    if !file.metadata().is_ok_and(|metadata| metadata.len() == bytes.len() as u64) {
+        return false;
+    }
+    let mut chunk = [0; 64 * 1024];
+    let mut rest = bytes;
+    loop {
+        match file.read(&mut chunk) {
+            Ok(0) => return rest.is_empty(),
+            Ok(count) => {
+                let (Some(read), Some((head, tail))) = (chunk.get(..count), rest.split_at_checked(count))
+                else {
+                    return false;
+                };
+                if read != head {
+                    return false;
+                }
+                rest = tail;
+            }
+            Err(_) => return false,
+        }
+    }
+}
