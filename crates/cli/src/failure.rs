@@ -1,6 +1,6 @@
 //! How a command fails, and with which exit code.
 
-use std::{fmt, io, path::Path, process::ExitCode};
+use std::{collections::BTreeMap, fmt, io, path::Path, process::ExitCode};
 
 use anstyle::{AnsiColor, Style};
 use oc_domain::{Diagnostic, Severity};
@@ -8,6 +8,9 @@ use oc_domain::{Diagnostic, Severity};
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 const BOLD: Style = Style::new().bold();
+
+/// How many files are named for one and the same warning.
+const SHOWN: usize = 5;
 
 /// Why a command gave up.
 #[derive(Debug)]
@@ -40,8 +43,16 @@ impl Failure {
 
 /// Prints findings to standard error, one a line, and how many there are.
 pub(crate) fn print_diagnostics(diagnostics: &[Diagnostic]) {
+    // Every error, but a warning that a thousand files share only a few times.
+    let mut seen: BTreeMap<(&str, &str), usize> = BTreeMap::new();
     for diagnostic in diagnostics {
-        anstream::eprintln!("{}", Coloured(diagnostic));
+        let count = seen.entry((&diagnostic.pointer, &diagnostic.message)).or_default();
+        *count += 1;
+        if diagnostic.severity == Severity::Error || *count <= SHOWN {
+            anstream::eprintln!("{}", Coloured(diagnostic));
+        } else if *count == SHOWN + 1 {
+            anstream::eprintln!("{WARNING}warning:{WARNING:#} (more files with this: check --json)");
+        }
     }
     let of = |severity| diagnostics.iter().filter(|d| d.severity == severity).count();
     let (errors, warnings) = (of(Severity::Error), of(Severity::Warning));

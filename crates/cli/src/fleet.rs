@@ -28,7 +28,7 @@ const MAX_DEPTH: usize = 8;
 #[derive(Args)]
 pub(crate) struct Root {
     /// The fleet: a folder with nodes/inventory.json [default: the nearest one upwards]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", global = true)]
     root: Option<PathBuf>,
 }
 
@@ -122,14 +122,14 @@ fn walk(
         Ok(entries) => entries,
         // A fleet without tenants need not have the folder.
         Err(error) if error.kind() == io::ErrorKind::NotFound && depth == 0 => return,
-        Err(error) => return refuse(folder, format!("found no readable folder: {error}")),
+        Err(error) => return refuse(folder, format!("found no readable folder: {}", reason(&error))),
     };
     let mut folders = Vec::new();
     for entry in entries {
         let entry = match entry {
             Ok(entry) => entry,
             Err(error) => {
-                refuse(folder, format!("found no readable folder: {error}"));
+                refuse(folder, format!("found no readable folder: {}", reason(&error)));
                 continue;
             }
         };
@@ -139,12 +139,18 @@ fn walk(
             continue;
         };
         let path = format!("{folder}/{name}");
-        let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
         if is_tenant(&name) {
             // Whatever it is, it calls itself a tenant file: reading it tells.
             paths.push(path);
-        } else if is_folder && !name.starts_with('.') {
+            continue;
+        }
+        let kind = entry.file_type();
+        if name.starts_with('.') {
+        } else if kind.as_ref().is_ok_and(fs::FileType::is_dir) {
             folders.push(path);
+        } else if kind.is_ok_and(|kind| kind.is_symlink()) && root.join(&path).is_dir() {
+            // Git does not look behind it, and a link upwards would never end.
+            refuse(&path, "found a symbolic link to a folder, expected a folder".to_owned());
         }
     }
     if depth == MAX_DEPTH {

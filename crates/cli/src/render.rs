@@ -1,11 +1,12 @@
 //! `render`: the manifests of a fleet as files.
 
-use std::{collections::BTreeMap, path::PathBuf, process::ExitCode};
+use std::{collections::BTreeMap, path::PathBuf, process::ExitCode, sync::mpsc, thread};
 
 use clap::Args;
 use oc_domain::{Fleet, TenantId, fleet::Tenant};
 use rayon::prelude::*;
 use serde::Serialize;
+use serde_json::Serializer;
 use sha2::{Digest, Sha256};
 
 use crate::{
@@ -13,9 +14,11 @@ use crate::{
     fleet,
 };
 
+mod pretty;
 mod staging;
 
-use staging::Staging;
+use pretty::Pretty;
+use staging::{Prepared, Staging};
 
 /// Writes the Kubernetes manifests of the fleet: platform/, crds/, tenants/ and index.json
 ///
@@ -66,7 +69,7 @@ impl Render {
             files.extend(write_tenants(&fleet, &tenants, &staging)?);
         }
         let index = Index::new(files)?;
-        staging.write(staging::INDEX, &json(&index)?)?;
+        staging.write(&staging.prepare(staging::INDEX.to_owned(), json(&index)?))?;
         staging.commit()?;
         let (objects, files) = (index.objects, index.files.len());
         let summary = [plural(objects, "object"), plural(files, "file")].join(" in ");
@@ -86,7 +89,7 @@ impl Render {
 fn platform(fleet: &Fleet, staging: &Staging) -> Result<Vec<Written>, Failure> {
     let mut files = Vec::new();
     let mut write = |path: String, bytes: Vec<u8>| {
-        files.push(written(staging, path, &bytes, 1)?);
+        files.push(written(staging, staging.prepare(path, bytes), 1)?);
         Ok(())
     };
     staging.folder("platform")?;
@@ -101,31 +104,46 @@ fn platform(fleet: &Fleet, staging: &Staging) -> Result<Vec<Written>, Failure> {
     Ok(files)
 }
 
+/// Renders on all cores and writes on this thread: files of one folder are made one at a time by
+/// the kernel anyway, and threads that wait for each other there cost a third of the time.
 fn write_tenants(
     fleet: &Fleet,
     tenants: &[&Tenant],
     staging: &Staging,
 ) -> Result<Vec<Written>, Failure> {
     staging.folder(fleet::TENANTS)?;
-    tenants
-        .par_iter()
-        .map_init(Vec::new, |buffer, tenant| {
-            buffer.clear();
-            let objects = oc_manifests::tenant(&tenant.id, &tenant.spec, &fleet.inventory);
-            json_into(buffer, &oc_manifests::list(&objects))?;
-            written(staging, format!("tenants/{}.json", tenant.id), buffer, objects.len())
-        })
-        .collect()
+    thread::scope(|scope| {
+        // Bounded, so that a slow disk does not fill the memory.
+        let (sender, rendered) = mpsc::sync_channel(64);
+        scope.spawn(move || {
+            tenants.par_iter().for_each_with(sender, |sender, tenant| {
+                // Refused only when the writer has given up.
+                let _ = sender.send(render(fleet, tenant, staging));
+            });
+        });
+        rendered
+            .into_iter()
+            .map(|file| {
+                let (file, objects) = file?;
+                written(staging, file, objects)
+            })
+            .collect()
+    })
 }
 
-fn written(
+fn render(
+    fleet: &Fleet,
+    tenant: &Tenant,
     staging: &Staging,
-    path: String,
-    bytes: &[u8],
-    objects: usize,
-) -> Result<Written, Failure> {
-    staging.write(&path, bytes)?;
-    Ok(Written { sha256: hex::encode(Sha256::digest(bytes)), path, objects })
+) -> Result<(Prepared, usize), Failure> {
+    let objects = oc_manifests::tenant(&tenant.id, &tenant.spec, &fleet.inventory);
+    let bytes = json(&oc_manifests::list(&objects))?;
+    Ok((staging.prepare(format!("tenants/{}.json", tenant.id), bytes), objects.len()))
+}
+
+fn written(staging: &Staging, file: Prepared, objects: usize) -> Result<Written, Failure> {
+    staging.write(&file)?;
+    Ok(Written { sha256: file.sha256, path: file.path, objects })
 }
 
 impl Index {
@@ -146,15 +164,14 @@ impl Index {
     }
 }
 
+/// Pretty JSON, as people review it, with a line end.
 fn json(value: &impl Serialize) -> Result<Vec<u8>, Failure> {
-    let mut bytes = Vec::new();
-    json_into(&mut bytes, value)?;
-    Ok(bytes)
-}
-
-fn json_into(bytes: &mut Vec<u8>, value: &impl Serialize) -> Result<(), Failure> {
-    serde_json::to_writer_pretty(&mut *bytes, value)
+    // Room for a tenant's file: growing there copies it several times.
+    let mut bytes = Vec::with_capacity(32 * 1024);
+    let mut serializer = Serializer::with_formatter(&mut bytes, Pretty::default());
+    value
+        .serialize(&mut serializer)
         .map_err(|error| Failure::Outside(format!("JSON: {error}")))?;
     bytes.push(b'\n');
-    Ok(())
+    Ok(bytes)
 }

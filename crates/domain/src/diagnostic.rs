@@ -82,7 +82,8 @@ impl fmt::Display for Diagnostic {
     }
 }
 
-/// The name of `known` that `found` is most likely a slip of: at most a third of its letters differ.
+/// The name of `known` that `found` is most likely a slip of: at most a third of its letters differ,
+/// or it is the beginning of that name alone.
 pub fn nearest<'a>(found: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     // Text that is no name at all (a pasted file) is not worth comparing.
     if found.len() > 64 {
@@ -90,12 +91,18 @@ pub fn nearest<'a>(found: &str, known: impl IntoIterator<Item = &'a str>) -> Opt
     }
     let folded = found.to_lowercase();
     let allowed = (folded.chars().count() / 3).max(1);
-    known
-        .into_iter()
-        .map(|name| (strsim::damerau_levenshtein(&folded, &name.to_lowercase()), name))
+    let known: Vec<&str> = known.into_iter().collect();
+    let near = known
+        .iter()
+        .map(|name| (strsim::damerau_levenshtein(&folded, &name.to_lowercase()), *name))
         .filter(|(distance, _)| *distance <= allowed)
         .min()
-        .map(|(_, name)| name)
+        .map(|(_, name)| name);
+    let mut begun = known.iter().filter(|name| name.to_lowercase().starts_with(&folded));
+    near.or_else(|| match (folded.len() > 2, begun.next(), begun.next()) {
+        (true, Some(name), None) => Some(*name),
+        _ => None,
+    })
 }
 
 /// Appends `token` to an RFC 6901 pointer, escaped.
@@ -122,6 +129,7 @@ mod tests {
         let tiers = ["starter", "pro", "team"];
         assert_eq!(nearest("startr", tiers), Some("starter"));
         assert_eq!(nearest("PRO", tiers), Some("pro"));
+        assert_eq!(nearest("star", tiers), Some("starter"));
         assert_eq!(nearest("platinum", tiers), None);
     }
 

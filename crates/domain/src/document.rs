@@ -1,8 +1,9 @@
 //! From bytes to a typed document, or to every error that the bytes contain.
 //!
-//! A good document takes one pass of serde. Only a refused one is looked at again: its syntax, its
-//! duplicate keys, then the whole tree against the type's own JSON Schema, so that all errors come
-//! at once and each has a pointer.
+//! Every document is held against its type's own JSON Schema before serde sees it. Serde alone
+//! stops at the first error, has no pointers, keeps the last of two equal keys, and takes a list of
+//! the fields for an object and `{"active": null}` for `"active"`, which no script that edits by
+//! pointer, no editor and no API server would.
 
 use std::fmt;
 
@@ -14,30 +15,47 @@ use crate::diagnostic::{Diagnostic, child};
 
 mod walk;
 
+/// What a file can be read as.
+pub trait Document: DeserializeOwned + JsonSchema {
+    /// The [`schema`] of the type, made once.
+    fn schema() -> &'static Value;
+}
+
 /// Reads `bytes` of `file` as a `T`, refusing more than `limit` bytes.
-pub fn parse<T>(file: &str, bytes: &[u8], limit: usize) -> Result<T, Vec<Diagnostic>>
-where
-    T: DeserializeOwned + JsonSchema,
-{
-    let refused = |pointer: &str, message: String| vec![Diagnostic::error(file, pointer, message)];
-    if bytes.len() > limit {
-        return Err(too_large(file, bytes.len() as u64, limit));
+pub fn parse<T: Document>(file: &str, bytes: &[u8], limit: usize) -> Result<T, Vec<Diagnostic>> {
+    match read(file, bytes, limit) {
+        (Some(document), errors) if errors.is_empty() => Ok(document),
+        (_, errors) => Err(errors),
     }
-    match serde_json::from_slice(bytes) {
-        Ok(document) => Ok(document),
-        Err(error) => {
-            let text = utf8(file, bytes).map_err(|diagnostic| vec![diagnostic])?;
-            let (value, mut errors) = tree(file, text)?;
-            walk::walk(file, &schema::<T>(), &value, &mut errors);
-            if errors.is_empty() {
-                // The schema is wider than the type somewhere: serde's own word is better than none.
-                return Err(refused("", without_position(&error)));
-            }
+}
+
+/// Like [`parse`], for callers with rules of their own: where the errors are such that there is a
+/// `T` nevertheless, it is given, so that one run finds what is wrong with it too.
+pub(crate) fn read<T: Document>(
+    file: &str,
+    bytes: &[u8],
+    limit: usize,
+) -> (Option<T>, Vec<Diagnostic>) {
+    if bytes.len() > limit {
+        return (None, too_large(file, bytes.len() as u64, limit));
+    }
+    let (value, mut errors) = match utf8(file, bytes).and_then(|text| tree(file, text)) {
+        Ok(read) => read,
+        Err(error) => return (None, vec![error]),
+    };
+    walk::walk(file, T::schema(), &value, &mut errors);
+    let document = T::deserialize(value);
+    match &document {
+        // Where the schema is wider than the type, serde's own word is better than none.
+        Err(error) if errors.is_empty() => {
+            errors.push(Diagnostic::error(file, "", error.to_string()));
+        }
+        _ => {
             errors.sort();
             errors.dedup();
-            Err(errors)
         }
     }
+    (document.ok(), errors)
 }
 
 /// The refusal of a file of `bytes`, where at most `limit` are read.
@@ -59,19 +77,15 @@ fn utf8<'a>(file: &str, bytes: &'a [u8]) -> Result<&'a str, Diagnostic> {
     std::str::from_utf8(bytes).map_err(|error| {
         let at = error.valid_up_to();
         let line = bytes.iter().take(at).filter(|byte| **byte == b'\n').count() + 1;
-        Diagnostic::error(file, "", format!("found invalid UTF-8 at byte {at} (line {line})"))
-            .help("save the file as UTF-8")
+        let utf16 = bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff");
+        let found = if utf16 { "UTF-16" } else { "bytes that are no UTF-8" };
+        let message = format!("found {found} at line {line} (byte {at}), expected UTF-8");
+        Diagnostic::error(file, "", message).help("save the file as UTF-8")
     })
 }
 
-fn without_position(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    let position = format!(" at line {} column {}", error.line(), error.column());
-    text.strip_suffix(&position).unwrap_or(&text).to_owned()
-}
-
 /// The document as a tree, with an error for each key that stands twice in one object.
-fn tree(file: &str, text: &str) -> Result<(Value, Vec<Diagnostic>), Vec<Diagnostic>> {
+fn tree(file: &str, text: &str) -> Result<(Value, Vec<Diagnostic>), Diagnostic> {
     let mut duplicates = Vec::new();
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let seed = Tree { pointer: String::new(), duplicates: &mut duplicates };
@@ -79,24 +93,61 @@ fn tree(file: &str, text: &str) -> Result<(Value, Vec<Diagnostic>), Vec<Diagnost
         deserializer.end()?;
         Ok(value)
     });
-    match value {
-        Ok(value) => {
-            let error = |pointer: String| {
-                Diagnostic::error(file, pointer, "found the key twice, expected it once")
-                    .help("remove one of the two")
-            };
-            Ok((value, duplicates.into_iter().map(error).collect()))
-        }
-        Err(error) => {
-            let message = format!(
-                "found no valid JSON at line {}, column {}: {}",
-                error.line(),
-                error.column(),
-                without_position(&error)
-            );
-            Err(vec![Diagnostic::error(file, "", message)])
-        }
+    let value = value.map_err(|error| syntax(file, text, &error))?;
+    let error = |pointer: String| {
+        Diagnostic::error(file, pointer, "found the key twice, expected it once")
+            .help("remove one of the two")
+    };
+    Ok((value, duplicates.into_iter().map(error).collect()))
+}
+
+/// What is wrong with a text that is no JSON, in the words of its author and not of the parser.
+fn syntax(file: &str, text: &str, error: &serde_json::Error) -> Diagnostic {
+    let (line, column) = (error.line(), error.column());
+    let refused = |message: String| Diagnostic::error(file, "", message);
+    if text.trim().is_empty() {
+        return refused("found an empty file, expected a JSON object".to_owned());
     }
+    let content = text.lines().nth(line.saturating_sub(1)).unwrap_or_default();
+    if ["<<<<<<<", "=======", ">>>>>>>"].iter().any(|marker| content.starts_with(marker)) {
+        return refused(format!("found a merge conflict at line {line}, expected it resolved"));
+    }
+    let at = format!("at line {line}, column {column}");
+    if error.is_eof() {
+        return refused(format!("found the end of the file {at}, expected more: is it cut off?"));
+    }
+    let character = content.get(column.saturating_sub(1)..).and_then(|rest| rest.chars().next());
+    let found = character.map_or("the end of the line".to_owned(), |c| format!("{:?}", c.to_string()));
+    let quotes = "JSON has no comments, no comma before a closing brace, and double quotes only";
+    match without_position(error).as_str() {
+        "key must be a string" | "trailing comma" => {
+            refused(format!("found {found} {at}, expected a field's name in double quotes"))
+                .help(quotes)
+        }
+        "expected value" | "expected ident" => {
+            refused(format!("found {found} {at}, expected a value")).help(quotes)
+        }
+        "trailing characters" => {
+            refused(format!("found {found} {at}, after the end of the document, expected no more"))
+        }
+        "recursion limit exceeded" => {
+            refused(format!("found values nested over 100 deep {at}, expected a few levels"))
+        }
+        "number out of range" => refused(format!("found too large a number {at}")),
+        other if other.starts_with("control character") => refused(format!(
+            "found a line break or control character in a text {at}, expected its closing quote"
+        )),
+        other if other.contains("escape") || other.contains("surrogate") => {
+            refused(format!("found a backslash with no valid escape {at}"))
+        }
+        other => refused(format!("found {found} {at}: {other}")),
+    }
+}
+
+fn without_position(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let position = format!(" at line {} column {}", error.line(), error.column());
+    text.strip_suffix(&position).unwrap_or(&text).to_owned()
 }
 
 /// Builds a [`Value`] and notes the pointers of duplicate keys, which serde_json drops in silence.

@@ -3,14 +3,18 @@
 //! One list for the renderer, the planner, Colmena and nixos-anywhere, so a node exists in one
 //! place only.
 
-use std::{borrow::Cow, collections::BTreeMap, net::Ipv4Addr};
+use std::{borrow::Cow, collections::BTreeMap, net::Ipv4Addr, sync::LazyLock};
 
 use ipnet::Ipv4Net;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use strum::{Display, VariantArray};
 
-use crate::{diagnostic::Diagnostic, document};
+use crate::{
+    diagnostic::Diagnostic,
+    document::{self, Document},
+};
 
 mod rules;
 mod server_type;
@@ -146,7 +150,7 @@ pub struct Node {
     /// Which pods it is for.
     pub pool: Pool,
     /// Labels besides the pool's.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "unique_keys")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
     /// What keeps pods away that do not tolerate it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -241,11 +245,19 @@ impl JsonSchema for Network {
     }
 }
 
+impl Document for Inventory {
+    fn schema() -> &'static Value {
+        static SCHEMA: LazyLock<Value> = LazyLock::new(document::schema::<Inventory>);
+        &SCHEMA
+    }
+}
+
 impl Inventory {
     /// Reads the bytes of the file at `path` and checks them by themselves.
     pub fn parse(path: &str, bytes: &[u8]) -> Result<Self, Vec<Diagnostic>> {
-        let inventory: Self = document::parse(path, bytes, MAX_FILE_BYTES)?;
-        let mut errors = rules::check(path, &inventory);
+        let (inventory, mut errors) = document::read::<Self>(path, bytes, MAX_FILE_BYTES);
+        let Some(inventory) = inventory else { return Err(errors) };
+        errors.extend(rules::check(path, &inventory));
         if errors.is_empty() {
             return Ok(inventory);
         }
@@ -274,35 +286,4 @@ impl Taint {
         let value = Pool::Dedicated.to_string();
         Self { key: POOL_LABEL.to_owned(), value, effect: Effect::NoSchedule }
     }
-}
-
-/// A map that refuses the same key twice, where serde's own keeps the last in silence.
-fn unique_keys<'de, D>(deserializer: D) -> Result<BTreeMap<String, String>, D::Error>
-where
-    D: serde::Deserializer<'de>,
-{
-    struct Unique;
-
-    impl<'de> serde::de::Visitor<'de> for Unique {
-        type Value = BTreeMap<String, String>;
-
-        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            f.write_str("an object of texts")
-        }
-
-        fn visit_map<A>(self, mut access: A) -> Result<Self::Value, A::Error>
-        where
-            A: serde::de::MapAccess<'de>,
-        {
-            let mut map = BTreeMap::new();
-            while let Some((key, value)) = access.next_entry()? {
-                if map.insert(key, value).is_some() {
-                    return Err(serde::de::Error::custom("a key stands twice"));
-                }
-            }
-            Ok(map)
-        }
-    }
-
-    deserializer.deserialize_map(Unique)
 }

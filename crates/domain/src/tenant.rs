@@ -3,18 +3,19 @@
 //! [`TenantSpec`] is the file's `spec` and the spec of the custom resource at once; [`TenantFile`]
 //! is the envelope as git holds it, stricter than Kubernetes' own: ids and choices, nothing else.
 
-use std::{borrow::Cow, fmt, str::FromStr};
+use std::{borrow::Cow, fmt, str::FromStr, sync::LazyLock};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+use serde_json::Value;
 use strum::{Display, VariantArray};
 
 use crate::{
     catalog::{Locale, ModelId, NicheId, ProviderId, Thinking, TierId},
     diagnostic::Diagnostic,
-    document,
+    document::{self, Document},
 };
 
 /// The API group and version of [`Tenant`].
@@ -161,6 +162,13 @@ pub enum Kind {
 pub struct TenantMetadata {
     /// The tenant's id.
     pub name: TenantId,
+}
+
+impl Document for TenantFile {
+    fn schema() -> &'static Value {
+        static SCHEMA: LazyLock<Value> = LazyLock::new(document::schema::<TenantFile>);
+        &SCHEMA
+    }
 }
 
 impl TenantFile {

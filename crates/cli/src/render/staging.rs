@@ -11,6 +11,7 @@ use std::{
 };
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
+use sha2::{Digest, Sha256};
 
 use crate::failure::Failure;
 
@@ -23,6 +24,14 @@ pub(super) struct Staging {
     staged: PathBuf,
     /// Held until the output is in its place; the system frees it when the process dies.
     _lock: File,
+}
+
+/// A file of the output, rendered and compared with the one before.
+pub(super) struct Prepared {
+    pub path: String,
+    pub sha256: String,
+    bytes: Vec<u8>,
+    unchanged: bool,
 }
 
 /// Refuses an output folder that holds anything but an earlier output.
@@ -85,14 +94,20 @@ impl Staging {
         fs::create_dir(&path).map_err(|error| Failure::io("make", &path, &error))
     }
 
+    /// Makes a file ready to be written. Touches no folder, so it may run on many threads.
+    pub(super) fn prepare(&self, path: String, bytes: Vec<u8>) -> Prepared {
+        let sha256 = hex::encode(Sha256::digest(&bytes));
+        Prepared { unchanged: has_bytes(&self.out.join(&path), &bytes), path, bytes, sha256 }
+    }
+
     /// Writes a file of the output: the old one again where it has the same bytes.
-    pub(super) fn write(&self, path: &str, bytes: &[u8]) -> Result<(), Failure> {
-        let (old, new) = (self.out.join(path), self.staged.join(path));
+    pub(super) fn write(&self, file: &Prepared) -> Result<(), Failure> {
+        let (old, new) = (self.out.join(&file.path), self.staged.join(&file.path));
         // A file system that refuses links gets a copy.
-        if has_bytes(&old, bytes) && fs::hard_link(&old, &new).is_ok() {
+        if file.unchanged && fs::hard_link(&old, &new).is_ok() {
             return Ok(());
         }
-        fs::write(&new, bytes).map_err(|error| Failure::io("write", &new, &error))
+        fs::write(&new, &file.bytes).map_err(|error| Failure::io("write", &new, &error))
     }
 
     /// Puts the new output into its place and removes the old one.

@@ -69,10 +69,6 @@ pub enum Tool {
     Cron,
     /// Looks at pictures.
     Image,
-    /// Reads a memory file.
-    MemoryGet,
-    /// Searches its memory.
-    MemorySearch,
     /// Sends messages on a channel unprompted.
     Message,
     /// Reads files of the workspace.

@@ -126,7 +126,8 @@ impl<'s> Walk<'s, '_> {
             let at = child(pointer, &index.to_string());
             if schema["uniqueItems"] == true && items.iter().take(index).any(|other| other == item)
             {
-                self.error(&at, format!("found {} twice in the list", describe(item)));
+                let message = format!("found {} twice, expected each entry once", describe(item));
+                self.error(&at, message);
             }
             self.value(&schema["items"], item, &at);
         }

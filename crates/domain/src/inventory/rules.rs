@@ -25,6 +25,10 @@ pub(super) fn check(file: &str, inventory: &Inventory) -> Vec<Diagnostic> {
     rules.errors
 }
 
+/// What Kubernetes takes as a label or taint.
+const LABEL: &str = "a key (after an optional DNS name and \"/\") and a value of at most 63 letters, \
+                     digits, \"-\", \"_\" and \".\" each, with a letter or digit at both ends";
+
 struct Rules<'a> {
     file: &'a str,
     errors: Vec<Diagnostic>,
@@ -184,13 +188,15 @@ impl Rules<'_> {
             if !range.contains(&address)
                 || !offset.is_some_and(|offset| (1..=band).contains(&offset))
             {
-                let last = Ipv4Addr::from(u32::from(range.network()).saturating_add(band));
+                let at = |offset| Ipv4Addr::from(u32::from(range.network()).saturating_add(offset));
                 let message = format!(
-                    "found {address}, expected an address of the static band of {range}, which ends at {last}"
+                    "found {address}, expected one of {} to {}, the band of {range} that Kubernetes does not hand out itself",
+                    at(1),
+                    at(band)
                 );
                 self.error(&pointer, message);
             } else if let Some(taken) = offset.and_then(reserved) {
-                self.error(&pointer, format!("found {address}, which is {taken}'s"));
+                self.error(&pointer, format!("found {address}, which is {taken}'s own"));
             }
             if let Some(other) = seen.insert(address, name) {
                 self.error(&pointer, format!("found {address}, which is {other}'s too"));
@@ -213,7 +219,10 @@ impl Rules<'_> {
             .filter_map(|(index, node)| node.initial.then_some(index))
             .collect();
         match initial.as_slice() {
-            [] => self.error("/nodes", "found no initial server, expected exactly one"),
+            [] => self.errors.push(
+                Diagnostic::error(self.file, "/nodes", "found no initial server, expected one")
+                    .help("say \"initial\": true at the server that the cluster starts from"),
+            ),
             [_] => {}
             [first, rest @ ..] => {
                 for index in rest {
@@ -241,11 +250,14 @@ impl Rules<'_> {
         }
         let types = server_types();
         if !types.contains_key(&node.server_type) {
-            let message = format!("found {:?}, expected a known server type", node.server_type);
-            self.errors.push(
-                Diagnostic::error(self.file, child(at, "serverType"), message)
-                    .suggest(&node.server_type, types.keys().map(String::as_str)),
+            let names = || types.keys().map(String::as_str);
+            let message = format!(
+                "found {:?}, expected a server type of Hetzner Cloud that we know",
+                node.server_type
             );
+            let error = Diagnostic::error(self.file, child(at, "serverType"), message);
+            let error = error.help(format!("we know {}", names().collect::<Vec<_>>().join(", ")));
+            self.errors.push(error.suggest(&node.server_type, names()));
         }
         let network = inventory.cluster.private_network.0;
         let edges = [network.network(), network.broadcast()];
@@ -287,7 +299,7 @@ impl Rules<'_> {
             if !is_label_key(key) || !is_label_value(value) {
                 self.error(
                     &pointer,
-                    format!("found \"{key}={value}\", expected a valid Kubernetes label"),
+                    format!("found \"{key}={value}\", expected {LABEL}"),
                 );
             }
         }
@@ -296,7 +308,7 @@ impl Rules<'_> {
                 self.error(
                     format!("{at}/taints/{index}"),
                     format!(
-                        "found \"{}={}\", expected a valid Kubernetes taint",
+                        "found \"{}={}\", expected {LABEL}",
                         taint.key, taint.value
                     ),
                 );
