@@ -1,2 +1,105 @@
-//! stub
-fn main() {}
+//! Chores of the repository, as `cargo xtask <chore>`.
+
+#![expect(clippy::print_stdout, reason = "a tool for the terminal")]
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::Parser;
+
+/// Chores of the repository.
+#[derive(Parser)]
+enum Chore {
+    /// Writes the files that are made from code: schemas, CRD, the reference of the command line
+    Codegen {
+        /// Changes nothing, and fails where a file is not what the code says
+        #[arg(long)]
+        check: bool,
+    },
+}
+
+/// Generated files, and the arguments of `openclaw-cloud` that print them.
+const GENERATED: &[(&str, &[&str])] = &[
+    ("docs/schema/tenant.json", &["schema", "tenant"]),
+    ("docs/schema/inventory.json", &["schema", "inventory"]),
+    ("docs/schema/crd.json", &["crd"]),
+];
+
+/// The commands whose help is the reference.
+const COMMANDS: &[&[&str]] = &[
+    &[],
+    &["check"],
+    &["render"],
+    &["diff"],
+    &["crd"],
+    &["schema"],
+    &["tenant"],
+    &["tenant", "new"],
+    &["tenant", "show"],
+    &["tenant", "set"],
+    &["tenant", "hold"],
+    &["tenant", "release"],
+    &["tenant", "remove"],
+    &["tenant", "list"],
+];
+
+fn main() -> Result<()> {
+    let Chore::Codegen { check } = Chore::parse();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).context("repository")?;
+    let binary = build(root)?;
+    let mut files: Vec<(&str, String)> = Vec::new();
+    for (path, arguments) in GENERATED {
+        files.push((path, output(&binary, arguments)?));
+    }
+    files.push(("docs/cli.md", reference(&binary)?));
+    let mut stale = Vec::new();
+    for (path, text) in files {
+        let full = root.join(path);
+        if fs::read_to_string(&full).is_ok_and(|old| old == text) {
+            continue;
+        }
+        stale.push(path);
+        if !check {
+            fs::create_dir_all(full.parent().context("folder")?)?;
+            fs::write(&full, text).with_context(|| format!("write {path}"))?;
+            println!("wrote {path}");
+        }
+    }
+    if check && !stale.is_empty() {
+        bail!("not what the code says, run `cargo xtask codegen`: {}", stale.join(", "));
+    }
+    Ok(())
+}
+
+fn build(root: &Path) -> Result<PathBuf> {
+    let built = Command::new(env!("CARGO"))
+        .args(["build", "--quiet", "--package", "oc-cli"])
+        .current_dir(root)
+        .status()?;
+    ensure!(built.success(), "oc-cli does not build");
+    // Beside this program, wherever the target folder is.
+    let own = std::env::current_exe()?;
+    Ok(own.parent().context("target folder")?.join("openclaw-cloud"))
+}
+
+fn output(binary: &Path, arguments: &[&str]) -> Result<String> {
+    // A fixed width: help is wrapped to the terminal's otherwise.
+    let output = Command::new(binary).args(arguments).env("COLUMNS", "100").output()?;
+    ensure!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+fn reference(binary: &Path) -> Result<String> {
+    let mut text = "# `openclaw-cloud`\n\nWritten by `cargo xtask codegen` from `--help`.\n".to_owned();
+    for command in COMMANDS {
+        let name = [&["openclaw-cloud"], *command].concat().join(" ");
+        let help = output(binary, &[*command, &["--help"]].concat())?;
+        let lines: Vec<&str> = help.trim_end().lines().map(str::trim_end).collect();
+        text += &format!("\n## `{name}`\n\n```text\n{}\n```\n", lines.join("\n"));
+    }
+    Ok(text)
+}

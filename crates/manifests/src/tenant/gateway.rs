@@ -146,6 +146,8 @@ fn tools(spec: &TenantSpec) -> Value {
         "alsoAllow": allowed,
         "toolSearch": false,
         "exec": { "mode": "deny" },
+        // `read` would otherwise open the agent's own secret.
+        "fs": { "workspaceOnly": true },
     })
 }
 
