@@ -2,7 +2,7 @@
 //!
 //! Each service's own objects are made by [`crate::Service`], in the part that brings the service.
 //! Secrets are none of our output. The ones that these objects name: `postgres` (`password`),
-//! `redis` (`users.acl`), `backup` (`access-key-id`, `secret-access-key`).
+//! `redis` (`users.acl`), `backup` (`rclone.conf` with the keys of remote `s3`).
 
 use k8s_openapi::{
     api::{core::v1::Namespace, node::v1::RuntimeClass, scheduling::v1::PriorityClass},

@@ -56,7 +56,12 @@ fn cron_job(inventory: &Inventory) -> CronJob {
             // One after the other: an upload never starts before its dump is whole.
             init_containers: Some(vec![dump()]),
             containers: vec![upload(inventory)],
-            volumes: Some(vec![pod::empty_dir("backup", 8 * 1024), pod::empty_dir("tmp", 64)]),
+            volumes: Some(vec![
+                pod::empty_dir("backup", 8 * 1024),
+                pod::empty_dir("tmp", 64),
+                pod::secret("postgres-secret", postgres::SECRET),
+                pod::secret("backup-secret", SECRET),
+            ]),
             ..PodSpec::default()
         }),
     };
@@ -90,21 +95,20 @@ fn cron_job(inventory: &Inventory) -> CronJob {
 
 fn dump() -> Container {
     let host = format!("{}.{}.svc.cluster.local", postgres::NAME, crate::PLATFORM);
+    // Read from the file here, since libpq refuses a password file that a group can read.
+    let script = format!(
+        "PGPASSWORD=\"$(cat /etc/postgres/secret/password)\" \
+         exec pg_dump --format=custom --file={DUMP}"
+    );
     Container {
         name: "dump".to_owned(),
         image: Some(postgres::IMAGE.to_owned()),
-        args: Some(vec![
-            "pg_dump".to_owned(),
-            "--format=custom".to_owned(),
-            format!("--file={DUMP}"),
-        ]),
         env: Some(vec![
             pod::env("PGHOST", host),
             pod::env("PGDATABASE", postgres::DATABASE),
             pod::env("PGUSER", "postgres"),
-            pod::secret_env("PGPASSWORD", postgres::SECRET, "password"),
         ]),
-        ..container()
+        ..container(script, pod::read_only("postgres-secret", "/etc/postgres/secret"))
     }
 }
 
@@ -112,34 +116,36 @@ fn dump() -> Container {
 /// the bucket's own policy of versions.
 fn upload(inventory: &Inventory) -> Container {
     let s3 = &inventory.cluster.s3;
-    let script = format!("rclone copyto {DUMP} \"s3:$BUCKET/postgres/$(date -u +%a).dump\"");
+    let script = format!("exec rclone copyto {DUMP} \"s3:$BUCKET/postgres/$(date -u +%a).dump\"");
     Container {
         name: "upload".to_owned(),
         image: Some(UPLOADER.to_owned()),
-        command: Some(vec!["sh".to_owned(), "-euc".to_owned(), script]),
         env: Some(vec![
             pod::env("BUCKET", &s3.bucket),
-            pod::env("RCLONE_CONFIG", "/tmp/rclone.conf"),
+            // The keys stand in the file, the rest here.
+            pod::env("RCLONE_CONFIG", "/etc/backup/secret/rclone.conf"),
             pod::env("RCLONE_CONFIG_S3_TYPE", "s3"),
             pod::env("RCLONE_CONFIG_S3_PROVIDER", "Other"),
             pod::env("RCLONE_CONFIG_S3_ENDPOINT", &s3.endpoint),
             pod::env("RCLONE_CONFIG_S3_REGION", &s3.region),
-            pod::secret_env("RCLONE_CONFIG_S3_ACCESS_KEY_ID", SECRET, "access-key-id"),
-            pod::secret_env("RCLONE_CONFIG_S3_SECRET_ACCESS_KEY", SECRET, "secret-access-key"),
         ]),
-        ..container()
+        ..container(script, pod::read_only("backup-secret", "/etc/backup/secret"))
     }
 }
 
-fn container() -> Container {
+fn container(script: String, secret: VolumeMount) -> Container {
     let resources =
         Resources { cpu_millis: (100, 1000), memory_mib: (128, 512), disk_mib: (1024, 9 * 1024) };
-    let mounts: Vec<VolumeMount> = vec![pod::mount("backup", "/backup"), pod::mount("tmp", "/tmp")];
     Container {
         image_pull_policy: Some("IfNotPresent".to_owned()),
+        command: Some(vec!["sh".to_owned(), "-euc".to_owned(), script]),
         resources: Some(resources.requirements()),
         security_context: Some(pod::container_security()),
-        volume_mounts: Some(mounts),
+        volume_mounts: Some(vec![
+            pod::mount("backup", "/backup"),
+            pod::mount("tmp", "/tmp"),
+            secret,
+        ]),
         ..Container::default()
     }
 }
