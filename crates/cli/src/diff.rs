@@ -12,6 +12,7 @@ use crate::{check::print_json, failure::Failure, fleet};
 
 mod classify;
 mod compare;
+mod print;
 mod report;
 
 /// Reports what changed since a commit: tenants and objects touched, what happens to them, what

@@ -51,7 +51,9 @@ pub(crate) fn print_diagnostics(diagnostics: &[Diagnostic]) {
         if diagnostic.severity == Severity::Error || *count <= SHOWN {
             anstream::eprintln!("{}", Coloured(diagnostic));
         } else if *count == SHOWN + 1 {
-            anstream::eprintln!("{WARNING}warning:{WARNING:#} (more files with this: check --json)");
+            anstream::eprintln!(
+                "{WARNING}warning:{WARNING:#} (more files with this: check --json)"
+            );
         }
     }
     let of = |severity| diagnostics.iter().filter(|d| d.severity == severity).count();

@@ -8,7 +8,7 @@ use std::{
 
 use clap::Args;
 use oc_domain::{
-    Diagnostic, Fleet, Inventory, document,
+    Diagnostic, Fleet, Inventory, TenantId, document,
     fleet::{Checked, Parsed, parse_tenant},
     inventory, tenant,
 };
@@ -69,6 +69,15 @@ pub(crate) fn read(root: &Path) -> Checked {
     Fleet::assemble(inventory, tenants)
 }
 
+/// The files that are the tenant `id`'s by their name; there should be one.
+pub(crate) fn find_files(root: &Path, id: &TenantId) -> Vec<String> {
+    let mut paths = Vec::new();
+    walk(root, TENANTS, 0, &mut paths, &mut Vec::new());
+    let name = format!("/{id}.json");
+    paths.retain(|path| path.ends_with(&name));
+    paths
+}
+
 /// Reads the fleet of `root` and prints its findings, or fails.
 pub(crate) fn load(root: &Path) -> Result<Fleet, Failure> {
     accept(read(root))
@@ -106,7 +115,14 @@ fn accept(checked: Checked) -> Result<Fleet, Failure> {
 
 fn is_tenant(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or_default();
-    name.ends_with(".json") && !name.starts_with('.')
+    name.strip_suffix(".json").is_some() && !name.starts_with('.')
+}
+
+/// Whether somebody may think that the file is a tenant's.
+fn is_misnamed(name: &str) -> bool {
+    let extension = name.rsplit_once('.').map(|(_, extension)| extension.to_lowercase());
+    let misleading = ["json", "json5", "jsonc", "yaml", "yml"];
+    extension.is_some_and(|extension| misleading.contains(&extension.as_str()))
 }
 
 /// Collects the tenant files below `folder`, in a stable order.
@@ -117,12 +133,15 @@ fn walk(
     paths: &mut Vec<String>,
     errors: &mut Vec<Diagnostic>,
 ) {
-    let mut refuse = |path: &str, message: String| errors.push(Diagnostic::error(path, "", message));
+    let mut refuse =
+        |path: &str, message: String| errors.push(Diagnostic::error(path, "", message));
     let entries = match fs::read_dir(root.join(folder)) {
         Ok(entries) => entries,
         // A fleet without tenants need not have the folder.
         Err(error) if error.kind() == io::ErrorKind::NotFound && depth == 0 => return,
-        Err(error) => return refuse(folder, format!("found no readable folder: {}", reason(&error))),
+        Err(error) => {
+            return refuse(folder, format!("found no readable folder: {}", reason(&error)));
+        }
     };
     let mut folders = Vec::new();
     for entry in entries {
@@ -151,6 +170,11 @@ fn walk(
         } else if kind.is_ok_and(|kind| kind.is_symlink()) && root.join(&path).is_dir() {
             // Git does not look behind it, and a link upwards would never end.
             refuse(&path, "found a symbolic link to a folder, expected a folder".to_owned());
+        } else if is_misnamed(&name) {
+            refuse(
+                &path,
+                "found a file that is not read, expected a name like <id>.json".to_owned(),
+            );
         }
     }
     if depth == MAX_DEPTH {
@@ -170,10 +194,14 @@ fn walk(
 
 /// The bytes of a regular file, at most `limit` of them. Never opens what is none: a pipe would
 /// block for ever.
-fn read_file(root: &Path, path: &str, limit: usize) -> Result<Vec<u8>, Vec<Diagnostic>> {
+pub(crate) fn read_file(root: &Path, path: &str, limit: usize) -> Result<Vec<u8>, Vec<Diagnostic>> {
     let full = root.join(path);
     let refused = |message: String| vec![Diagnostic::error(path, "", message)];
     let metadata = full.metadata().map_err(|error| refused(unreadable(&full, &error)))?;
+    if full.is_symlink() {
+        let message = "found a symbolic link, expected a file: a commit has the link, not the file";
+        return Err(refused(message.to_owned()));
+    }
     if !metadata.is_file() {
         let kind = if metadata.is_dir() { "a folder" } else { "a pipe, socket or device" };
         return Err(refused(format!("found {kind}, expected a file")));

@@ -17,8 +17,15 @@ pub(crate) fn files(
 ) -> Result<Vec<(String, Vec<u8>)>, Failure> {
     let commit = format!("{revision}^{{commit}}");
     let unknown = || Failure::Usage(format!("{revision:?} is no commit of this repository"));
+    if run(root, &["rev-parse", "--git-dir"])?.is_none() {
+        let root = root.display();
+        return Err(Failure::Usage(format!(
+            "{root} is in no git repository that git agrees to read"
+        )));
+    }
     // An option in the place of a revision would be git's, not ours.
-    if revision.starts_with('-') || run(root, &["rev-parse", "--verify", "--quiet", &commit])?.is_none()
+    if revision.starts_with('-')
+        || run(root, &["rev-parse", "--verify", "--quiet", &commit])?.is_none()
     {
         return Err(unknown());
     }
@@ -88,7 +95,8 @@ fn contents(
         .map_err(|error| absent(&error))?;
     let mut input = child.stdin.take().ok_or_else(|| broken("no input"))?;
     let mut output = io::BufReader::new(child.stdout.take().ok_or_else(|| broken("no output"))?);
-    let names: String = entries.iter().map(|(object, _)| format!("{object}\n")).collect();
+    let names: Vec<&str> = entries.iter().flat_map(|(object, _)| [object, "\n"]).collect();
+    let names = names.concat();
     // Both pipes at once: git stops writing when nobody reads, and reading when nobody writes.
     let writer = thread::spawn(move || input.write_all(names.as_bytes()));
     let mut files = Vec::with_capacity(entries.len());

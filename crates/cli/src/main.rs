@@ -16,7 +16,6 @@ mod print;
 mod render;
 mod tenant;
 
-
 /// Checks, renders and compares a fleet: tenants and nodes become Kubernetes manifests.
 ///
 /// A fleet is a folder with nodes/inventory.json and tenants/. Exit codes: 0 good, 1 the input is
@@ -43,11 +42,11 @@ fn main() -> ExitCode {
         Command::Check(command) => command.run(),
         Command::Render(command) => command.run(),
         Command::Diff(command) => command.run(),
-        Command::Crd(command) => command.run(),
+        Command::Crd(print::Crd {}) => print::Crd::run(),
         Command::Schema(command) => command.run(),
         Command::Tenant(command) => command.run(),
     };
-    outcome.unwrap_or_else(|failure| failure.report())
+    outcome.unwrap_or_else(failure::Failure::report)
 }
 
 #[cfg(test)]

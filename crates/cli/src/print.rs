@@ -7,12 +7,12 @@ use oc_domain::{Inventory, document, tenant::TenantFile};
 
 use crate::{check::print_json, failure::Failure};
 
-/// Prints the CustomResourceDefinition of Tenant
+/// Prints the CRD of Tenant
 #[derive(Args)]
 pub(crate) struct Crd {}
 
 impl Crd {
-    pub(crate) fn run(self) -> Result<ExitCode, Failure> {
+    pub(crate) fn run() -> Result<ExitCode, Failure> {
         for crd in oc_manifests::crds() {
             print_json(&crd)?;
         }

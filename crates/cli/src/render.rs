@@ -131,11 +131,7 @@ fn write_tenants(
     })
 }
 
-fn render(
-    fleet: &Fleet,
-    tenant: &Tenant,
-    staging: &Staging,
-) -> Result<(Prepared, usize), Failure> {
+fn render(fleet: &Fleet, tenant: &Tenant, staging: &Staging) -> Result<(Prepared, usize), Failure> {
     let objects = oc_manifests::tenant(&tenant.id, &tenant.spec, &fleet.inventory);
     let bytes = json(&oc_manifests::list(&objects))?;
     Ok((staging.prepare(format!("tenants/{}.json", tenant.id), bytes), objects.len()))
@@ -169,9 +165,7 @@ fn json(value: &impl Serialize) -> Result<Vec<u8>, Failure> {
     // Room for a tenant's file: growing there copies it several times.
     let mut bytes = Vec::with_capacity(32 * 1024);
     let mut serializer = Serializer::with_formatter(&mut bytes, Pretty::default());
-    value
-        .serialize(&mut serializer)
-        .map_err(|error| Failure::Outside(format!("JSON: {error}")))?;
+    value.serialize(&mut serializer).map_err(|error| Failure::Outside(format!("JSON: {error}")))?;
     bytes.push(b'\n');
     Ok(bytes)
 }

@@ -17,7 +17,7 @@ use oc_domain::{
     Fleet, TenantId, TenantSpec,
     catalog::{Locale, ModelId, NicheId, ProviderId, Thinking, TierId},
     fleet::{Tenant as Entry, parse_tenant},
-    tenant::{Channels, Hold, State, Telegram, TenantFile},
+    tenant::{self, Channels, Hold, State, Telegram, TenantFile},
 };
 use serde::de::DeserializeOwned;
 use strum::VariantArray;
@@ -78,9 +78,10 @@ struct Choices {
     thinking: Option<String>,
     #[arg(
         long,
+        num_args = 0..,
         value_delimiter = ',',
         value_parser = names::<ProviderId>(),
-        help = "Outside services that the agent may use, separated by commas"
+        help = "Outside services that the agent may use, separated by commas; with no value, none"
     )]
     connections: Option<Vec<String>>,
     /// Whether the agent is on Telegram
@@ -153,6 +154,10 @@ impl Tenant {
             Verb::Show(show) => show.run(&root)?,
             Verb::List(list) => list.run(&root)?,
             Verb::Set(set) => {
+                if set.is_empty() {
+                    let message = "nothing to set: name a field, see tenant set --help";
+                    return Err(Failure::Usage(message.to_owned()));
+                }
                 let id = set.id.clone();
                 edit(&root, &id, |spec| set.apply(spec))?;
             }
@@ -198,6 +203,11 @@ impl New {
 }
 
 impl Choices {
+    fn is_empty(&self) -> bool {
+        let Self { model, thinking, connections, telegram } = self;
+        model.is_none() && thinking.is_none() && connections.is_none() && telegram.is_none()
+    }
+
     fn apply(&self, spec: &mut TenantSpec) {
         if let Some(model) = &self.model {
             spec.model = Some(value(model));
@@ -215,6 +225,12 @@ impl Choices {
 }
 
 impl Set {
+    fn is_empty(&self) -> bool {
+        let Self { id: _, tier, niche, locale, state, choices } = self;
+        let names = [tier, niche, locale, state];
+        names.into_iter().all(Option::is_none) && choices.is_empty()
+    }
+
     fn apply(&self, spec: &mut TenantSpec) {
         if let Some(tier) = &self.tier {
             spec.tier = value(tier);
@@ -256,9 +272,10 @@ impl Show {
         row("thinking", spec.thinking().to_string());
         row("connections", join(&spec.connections));
         for limit in ["tokensPerMonth", "messagesPerMonth", "telegramUsers", "integrations"] {
-            row(limit, text[limit].to_string().replace('"', ""));
+            let value = text.get(limit).map(ToString::to_string).unwrap_or_default();
+            row(limit, value.replace('"', ""));
         }
-        anstream::println!("{table}");
+        print(&mut table);
         Ok(())
     }
 }
@@ -266,7 +283,8 @@ impl Show {
 impl List {
     fn run(&self, root: &Path) -> Result<(), Failure> {
         let fleet = fleet::load(root)?;
-        let is = |wanted: &Option<String>, found: String| wanted.as_ref().is_none_or(|w| *w == found);
+        let is =
+            |wanted: &Option<String>, found: String| wanted.as_ref().is_none_or(|w| *w == found);
         let tenants: Vec<&Entry> = fleet
             .tenants
             .iter()
@@ -290,7 +308,7 @@ impl List {
                 join(&spec.connections),
             ]);
         }
-        anstream::println!("{table}");
+        print(&mut table);
         anstream::eprintln!("{}", plural(tenants.len(), "tenant"));
         Ok(())
     }
@@ -301,12 +319,16 @@ impl List {
 /// The file alone is read, not the fleet: a mistake elsewhere must not keep somebody from
 /// suspending a tenant.
 fn edit(root: &Path, id: &TenantId, change: impl FnOnce(&mut TenantSpec)) -> Result<(), Failure> {
-    let fleet = fleet::read(root);
-    let path = match &fleet.fleet {
-        Some(fleet) => find(fleet, id)?.path.clone(),
-        None => id.path(),
+    let path = match fleet::find_files(root, id).as_slice() {
+        [path] => path.clone(),
+        [] => return Err(unknown(id)),
+        several => {
+            let message =
+                format!("{id} has several files, remove all but one: {}", several.join(", "));
+            return Err(Failure::Usage(message));
+        }
     };
-    let bytes = fs::read(root.join(&path)).map_err(|_| unknown(id))?;
+    let bytes = fleet::read_file(root, &path, tenant::MAX_FILE_BYTES).map_err(invalid)?;
     let mut file = TenantFile::parse(&path, &bytes).map_err(invalid)?;
     if file.spec.state == State::Deleted {
         let message = format!("{id} is deleted, which is final: make a new tenant");
@@ -326,6 +348,7 @@ fn unknown(id: &TenantId) -> Failure {
     Failure::Usage(format!("no tenant {id} in this fleet"))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 fn invalid(diagnostics: Vec<oc_domain::Diagnostic>) -> Failure {
     print_diagnostics(&diagnostics);
     Failure::Invalid
@@ -382,6 +405,14 @@ fn state(spec: &TenantSpec) -> String {
 
 fn join(connections: &[ProviderId]) -> String {
     connections.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+}
+
+/// Prints a table without space around it.
+fn print(table: &mut Table) {
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    anstream::println!("{}", table.trim_fmt());
 }
 
 fn table<const N: usize>(header: [&str; N]) -> Table {

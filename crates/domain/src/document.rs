@@ -112,15 +112,23 @@ fn syntax(file: &str, text: &str, error: &serde_json::Error) -> Diagnostic {
     if ["<<<<<<<", "=======", ">>>>>>>"].iter().any(|marker| content.starts_with(marker)) {
         return refused(format!("found a merge conflict at line {line}, expected it resolved"));
     }
-    let at = format!("at line {line}, column {column}");
+    // The parser counts a line end as the start of the next line.
+    let at = match column {
+        0 => format!("at the end of line {}", line.saturating_sub(1)),
+        _ => format!("at line {line}, column {column}"),
+    };
     if error.is_eof() {
         return refused(format!("found the end of the file {at}, expected more: is it cut off?"));
     }
     let character = content.get(column.saturating_sub(1)..).and_then(|rest| rest.chars().next());
-    let found = character.map_or("the end of the line".to_owned(), |c| format!("{:?}", c.to_string()));
+    let found =
+        character.map_or("the end of the line".to_owned(), |c| format!("{:?}", c.to_string()));
     let quotes = "JSON has no comments, no comma before a closing brace, and double quotes only";
     match without_position(error).as_str() {
-        "key must be a string" | "trailing comma" => {
+        "trailing comma" => refused(format!(
+            "found a comma before {found} {at}, expected none after the last entry"
+        )),
+        "key must be a string" => {
             refused(format!("found {found} {at}, expected a field's name in double quotes"))
                 .help(quotes)
         }
@@ -140,6 +148,7 @@ fn syntax(file: &str, text: &str, error: &serde_json::Error) -> Diagnostic {
         other if other.contains("escape") || other.contains("surrogate") => {
             refused(format!("found a backslash with no valid escape {at}"))
         }
+        other if other.starts_with("expected") => refused(format!("found {found} {at}, {other}")),
         other => refused(format!("found {found} {at}: {other}")),
     }
 }
@@ -150,7 +159,7 @@ fn without_position(error: &serde_json::Error) -> String {
     text.strip_suffix(&position).unwrap_or(&text).to_owned()
 }
 
-/// Builds a [`Value`] and notes the pointers of duplicate keys, which serde_json drops in silence.
+/// Builds a [`Value`] and notes the pointers of duplicate keys, which `serde_json` drops in silence.
 struct Tree<'a> {
     pointer: String,
     duplicates: &'a mut Vec<String>,

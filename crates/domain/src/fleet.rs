@@ -138,12 +138,26 @@ fn check_hold(tenant: &Tenant, errors: &mut Vec<Diagnostic>) {
         let message = "found nothing but blanks, expected a reason in a few words";
         errors.push(Diagnostic::error(&tenant.path, pointer, message));
     }
-    let digits = hold.reason.chars().filter(char::is_ascii_digit).count();
-    if hold.reason.contains('@') || digits > 8 {
-        let message = "found what looks like an e-mail address or a phone number";
+    if hold.reason.contains('@') || has_long_number(&hold.reason) {
+        let message = "found what looks like an e-mail address, a phone number or a CPF";
         let help = "git keeps it for ever: name a ticket instead";
         errors.push(Diagnostic::error(&tenant.path, pointer, message).help(help));
     }
+}
+
+/// Whether there are nine or more digits with nothing between them but what people write into phone
+/// and tax numbers. Dates are none.
+fn has_long_number(text: &str) -> bool {
+    let is_date = |word: &&str| {
+        let word = word.trim_matches(|c: char| !c.is_ascii_digit());
+        word.len() == 10 && word.split('-').map(str::len).eq([4, 2, 2])
+    };
+    let words: Vec<&str> =
+        text.split_whitespace().map(|word| if is_date(&word) { "," } else { word }).collect();
+    words
+        .join(" ")
+        .split(|c: char| !(c.is_ascii_digit() || " +-./()".contains(c)))
+        .any(|run| run.chars().filter(char::is_ascii_digit).count() > 8)
 }
 
 fn check_duplicates(tenants: &[Tenant], diagnostics: &mut Vec<Diagnostic>) {

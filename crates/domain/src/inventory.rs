@@ -79,7 +79,7 @@ pub struct Cluster {
     pub tenant_runtime_class: Option<String>,
 }
 
-/// The ClusterIPs of the four data-plane services, in the static band of the service range.
+/// The addresses of the four data-plane services, in the static band of the service range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct DataPlane {

@@ -13,6 +13,7 @@ pub mod diagnostic;
 pub mod document;
 pub mod fleet;
 pub mod inventory;
+#[expect(unreachable_pub, reason = "KubeSchema repeats TenantSpec inside of a function")]
 pub mod tenant;
 
 pub use catalog::{Locale, ModelId, NicheId, ProviderId, Thinking, TierId};

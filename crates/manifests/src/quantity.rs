@@ -4,12 +4,16 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 /// Thousandths of a CPU.
 pub(crate) fn millis(millis: u32) -> Quantity {
-    Quantity(if millis % 1000 == 0 { (millis / 1000).to_string() } else { format!("{millis}m") })
+    Quantity(if millis.is_multiple_of(1000) {
+        (millis / 1000).to_string()
+    } else {
+        format!("{millis}m")
+    })
 }
 
 /// Mebibytes.
 pub(crate) fn mebi(mebi: u32) -> Quantity {
-    Quantity(if mebi % 1024 == 0 && mebi > 0 {
+    Quantity(if mebi.is_multiple_of(1024) && mebi > 0 {
         format!("{}Gi", mebi / 1024)
     } else {
         format!("{mebi}Mi")

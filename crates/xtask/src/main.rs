@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, reason = "a tool for the terminal")]
 
 use std::{
+    fmt::Write as _,
     fs,
     path::{Path, PathBuf},
     process::Command,
@@ -94,12 +95,13 @@ fn output(binary: &Path, arguments: &[&str]) -> Result<String> {
 }
 
 fn reference(binary: &Path) -> Result<String> {
-    let mut text = "# `openclaw-cloud`\n\nWritten by `cargo xtask codegen` from `--help`.\n".to_owned();
+    let mut text =
+        "# `openclaw-cloud`\n\nWritten by `cargo xtask codegen` from `--help`.\n".to_owned();
     for command in COMMANDS {
         let name = [&["openclaw-cloud"], *command].concat().join(" ");
         let help = output(binary, &[*command, &["--help"]].concat())?;
         let lines: Vec<&str> = help.trim_end().lines().map(str::trim_end).collect();
-        text += &format!("\n## `{name}`\n\n```text\n{}\n```\n", lines.join("\n"));
+        write!(text, "\n## `{name}`\n\n```text\n{}\n```\n", lines.join("\n"))?;
     }
     Ok(text)
 }

@@ -1,6 +1,8 @@
 //! The table of crates in the design: arrows point downwards only, and the types of an outside
 //! system stay in its adapter.
 
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     process::Command,
@@ -35,8 +37,12 @@ const LAYERS: &[(&str, &[&str])] = &[
 const NOT_SHIPPED: &[&str] = &["sandbox", "testkit", "xtask"];
 
 /// SDKs, and the one crate that may use each.
-const SDKS: &[(&str, &str)] =
-    &[("sqlx", "store"), ("redis", "streams"), ("async-stripe", "stripe"), ("frankenstein", "telegram")];
+const SDKS: &[(&str, &str)] = &[
+    ("sqlx", "store"),
+    ("redis", "streams"),
+    ("async-stripe", "stripe"),
+    ("frankenstein", "telegram"),
+];
 
 /// What the pure crates may not use: they do no I/O.
 const IMPURE: &[&str] = &["tokio", "hyper", "reqwest", "axum", "sqlx", "redis", "rustls", "rustix"];
@@ -100,7 +106,7 @@ fn arrows_point_downwards_only() {
             let allowed = match (layer(name), layer(used)) {
                 (None, _) => true,
                 (Some(_), None) => false,
-                (Some(user), Some(used)) => user < used,
+                (Some(above), Some(below)) => above < below,
             };
             assert!(allowed, "{name} may not use {used}");
         }
@@ -121,7 +127,8 @@ fn services_do_not_meet_in_tests_either() {
 fn sdks_stay_in_their_adapters() {
     for Crate { name, uses, .. } in crates().values() {
         for (sdk, adapter) in SDKS {
-            let found = uses.iter().find(|used| *used == sdk || used.starts_with(&format!("{sdk}-")));
+            let found =
+                uses.iter().find(|used| *used == sdk || used.starts_with(&format!("{sdk}-")));
             assert!(found.is_none() || name == adapter, "{name} may not use {sdk}: {adapter} does");
         }
     }

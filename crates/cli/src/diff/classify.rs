@@ -11,8 +11,10 @@ use super::compare::Difference;
 #[serde(rename_all = "kebab-case")]
 #[strum(serialize_all = "kebab-case")]
 pub(super) enum Effect {
-    /// Labels, limits and other things that touch no pod.
+    /// Labels and other things that touch no pod.
     Settings,
+    /// How much the namespace may use.
+    Quota,
     /// Prompts or gateway configuration: reaches the running pod, no restart.
     Reload,
     /// Something new.
@@ -42,6 +44,11 @@ impl Effect {
     pub(super) fn irreversible(self) -> bool {
         matches!(self, Self::DataLoss | Self::Replace)
     }
+
+    /// Whether it happens to a pod, so to nobody where none runs.
+    pub(super) fn needs_pod(self) -> bool {
+        matches!(self, Self::Reload | Self::Restart | Self::Move)
+    }
 }
 
 /// What the difference at one place of an object of `kind` does, and what there is to know of it.
@@ -50,12 +57,14 @@ pub(super) fn classify(kind: &str, difference: &Difference) -> (Vec<Effect>, Opt
     let within = |part: &str| difference.pointer.contains(part);
     match kind {
         "ConfigMap" => (vec![Effect::Reload], None),
-        "NetworkPolicy" => (vec![Effect::Network], None),
+        "ResourceQuota" | "LimitRange" => (vec![Effect::Quota], None),
         "Deployment" if at("/spec/replicas") => {
             let stops = difference.after.as_ref().and_then(Value::as_i64) == Some(0);
             (vec![if stops { Effect::Suspend } else { Effect::Resume }], None)
         }
-        "Deployment" | "StatefulSet" if at("/spec/selector") || at("/spec/volumeClaimTemplates") => {
+        "Deployment" | "StatefulSet"
+            if at("/spec/selector") || at("/spec/volumeClaimTemplates") =>
+        {
             (vec![Effect::Replace], Some("immutable: the object must be removed and made again"))
         }
         "StatefulSet" if at("/spec/serviceName") => (vec![Effect::Replace], Some("immutable")),
@@ -68,6 +77,7 @@ pub(super) fn classify(kind: &str, difference: &Difference) -> (Vec<Effect>, Opt
             let note = "a volume on a node's own disk does not follow its pod";
             (vec![Effect::Move, Effect::Restart], Some(note))
         }
+        "Deployment" if within("/hostAliases") => (vec![Effect::Network, Effect::Restart], None),
         "Deployment" | "StatefulSet" if at("/spec/template") => (vec![Effect::Restart], None),
         "PersistentVolumeClaim" if within("/requests/storage") => claim(difference),
         "PersistentVolumeClaim" if at("/spec") => {
@@ -76,7 +86,7 @@ pub(super) fn classify(kind: &str, difference: &Difference) -> (Vec<Effect>, Opt
         "Service" if at("/spec/clusterIP") => {
             (vec![Effect::Network, Effect::Replace], Some("a Service's address is immutable"))
         }
-        "Service" => (vec![Effect::Network], None),
+        "Service" | "NetworkPolicy" => (vec![Effect::Network], None),
         "PriorityClass" if at("/value") || at("/preemptionPolicy") => {
             (vec![Effect::Replace], Some("immutable"))
         }
@@ -87,11 +97,10 @@ pub(super) fn classify(kind: &str, difference: &Difference) -> (Vec<Effect>, Opt
 }
 
 fn claim(difference: &Difference) -> (Vec<Effect>, Option<&'static str>) {
-    let gibi = |value: &Option<Value>| {
-        value.as_ref()?.as_str()?.strip_suffix("Gi")?.parse::<u64>().ok()
-    };
+    let gibi =
+        |value: &Option<Value>| value.as_ref()?.as_str()?.strip_suffix("Gi")?.parse::<u64>().ok();
     if gibi(&difference.after) < gibi(&difference.before) {
-        (vec![Effect::Settings], Some("a claim cannot shrink: the larger one stays"))
+        (vec![Effect::Settings], Some("a claim cannot shrink: it keeps its size"))
     } else {
         (vec![Effect::Resize], Some("where the storage class can expand; else the claim stays"))
     }

@@ -1,15 +1,18 @@
 //! The differences of two JSON values, by pointer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use oc_domain::diagnostic::child;
+use serde::Serialize;
 use serde_json::Value;
 
-/// One place where two values differ.
-#[derive(Clone, Debug, PartialEq)]
+/// One place where two values differ. Entries of a list that have names are known by them.
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct Difference {
     pub pointer: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub before: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub after: Option<Value>,
 }
 
@@ -20,7 +23,12 @@ pub(super) fn differences(before: &Value, after: &Value) -> Vec<Difference> {
     found
 }
 
-fn compare(pointer: &str, before: Option<&Value>, after: Option<&Value>, found: &mut Vec<Difference>) {
+fn compare(
+    pointer: &str,
+    before: Option<&Value>,
+    after: Option<&Value>,
+    found: &mut Vec<Difference>,
+) {
     match (before, after) {
         (a, b) if a == b => {}
         (Some(Value::Object(a)), Some(Value::Object(b))) => {
@@ -31,10 +39,12 @@ fn compare(pointer: &str, before: Option<&Value>, after: Option<&Value>, found: 
         }
         (Some(Value::Array(a)), Some(Value::Array(b))) => {
             let (a, b) = (keyed(a), keyed(b));
-            let names = a.keys().chain(b.keys().filter(|name| !a.contains_key(*name)));
-            for name in names {
-                let (before, after) = (a.get(name).copied(), b.get(name).copied());
-                compare(&child(pointer, name), before, after, found);
+            let keys: BTreeSet<&Key> = a.keys().chain(b.keys()).collect();
+            for key in keys {
+                let (before, after) = (a.get(key).copied(), b.get(key).copied());
+                let Key(index, name) = key;
+                let token = if name.is_empty() { index.to_string() } else { name.clone() };
+                compare(&child(pointer, &token), before, after, found);
             }
         }
         (before, after) => found.push(Difference {
@@ -45,16 +55,19 @@ fn compare(pointer: &str, before: Option<&Value>, after: Option<&Value>, found: 
     }
 }
 
+/// A position, or a name.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Key(usize, String);
+
 /// Entries by their name where all have one, as Kubernetes merges them; else by position.
-fn keyed(items: &[Value]) -> BTreeMap<String, &Value> {
+fn keyed(items: &[Value]) -> BTreeMap<Key, &Value> {
     let name = |item: &Value| item["name"].as_str().map(str::to_owned);
-    let named: BTreeMap<String, &Value> =
-        items.iter().filter_map(|item| Some((name(item)?, item))).collect();
+    let named: BTreeMap<Key, &Value> =
+        items.iter().filter_map(|item| Some((Key(0, name(item)?), item))).collect();
     if named.len() == items.len() {
         return named;
     }
-    // Padded, so that ten comes after nine.
-    items.iter().enumerate().map(|(index, item)| (format!("{index:04}"), item)).collect()
+    items.iter().enumerate().map(|(index, item)| (Key(index, String::new()), item)).collect()
 }
 
 #[cfg(test)]
@@ -71,6 +84,13 @@ mod tests {
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].pointer, "/env/B/value");
         assert_eq!(found[0].after, Some(json!("3")));
+    }
+
+    #[test]
+    fn entries_without_names_are_compared_by_position() {
+        let found = differences(&json!([1, 2, 3]), &json!([1, 5]));
+        let pointers: Vec<&str> = found.iter().map(|found| found.pointer.as_str()).collect();
+        assert_eq!(pointers, ["/1", "/2"]);
     }
 
     #[test]

@@ -2,52 +2,52 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anstyle::{AnsiColor, Style};
 use oc_domain::{Fleet, Inventory, fleet::Tenant, tenant::State};
 use oc_manifests::Object;
 use rayon::prelude::*;
 use serde::Serialize;
 use serde_json::Value;
+use strum::Display;
 
 use super::{
     classify::{Effect, classify, removal},
-    compare::differences,
+    compare::{Difference, differences},
 };
-use crate::failure::plural;
 
-const BOLD: Style = Style::new().bold();
-const RED: Style = AnsiColor::Red.on_default().bold();
-const DIM: Style = Style::new().dimmed();
-
-/// Everything that a change does.
+/// Everything that a change does, and the fields of the inventory that it comes from.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Report {
-    tenants: Vec<TenantChange>,
-    platform: Vec<Change>,
-    revenue: Revenue,
+    pub inventory: Vec<Difference>,
+    pub tenants: Vec<TenantChange>,
+    pub platform: Vec<Change>,
+    pub revenue: Revenue,
 }
 
-/// What happens to one tenant.
+/// What happens to one tenant, and the fields of its spec that it comes from.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct TenantChange {
-    id: String,
-    what: What,
-    irreversible: bool,
-    effects: BTreeSet<Effect>,
+pub(super) struct TenantChange {
+    pub id: String,
+    pub what: What,
+    pub irreversible: bool,
+    pub effects: BTreeSet<Effect>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    note: Option<&'static str>,
-    changes: Vec<Change>,
+    pub note: Option<&'static str>,
+    pub spec: Vec<Difference>,
+    pub changes: Vec<Change>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Display)]
 #[serde(rename_all = "kebab-case")]
-enum What {
+#[strum(serialize_all = "kebab-case")]
+pub(super) enum What {
     Added,
     Changed,
     /// The spec says `deleted`: final.
     Deleted,
+    /// The spec said `deleted` and does no more, which the cluster refuses.
+    Revived,
     /// The file went without `deleted`: the operator holds that and alarms.
     Vanished,
 }
@@ -55,25 +55,25 @@ enum What {
 /// One difference of one object.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Change {
-    object: String,
+pub(super) struct Change {
+    pub object: String,
     #[serde(skip_serializing_if = "String::is_empty")]
-    pointer: String,
+    pub pointer: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    before: Option<Value>,
+    pub before: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    after: Option<Value>,
-    effects: Vec<Effect>,
+    pub after: Option<Value>,
+    pub effects: Vec<Effect>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    note: Option<&'static str>,
+    pub note: Option<&'static str>,
 }
 
 /// List prices of active tenants, US cents a month.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Revenue {
-    before_cents: u64,
-    after_cents: u64,
+pub(super) struct Revenue {
+    pub before_cents: u64,
+    pub after_cents: u64,
 }
 
 impl Report {
@@ -94,9 +94,13 @@ impl Report {
         let platform = if same_cluster {
             Vec::new()
         } else {
-            objects(&oc_manifests::platform(&old.inventory), &oc_manifests::platform(&new.inventory))
+            objects(
+                &oc_manifests::platform(&old.inventory),
+                &oc_manifests::platform(&new.inventory),
+            )
         };
         Self {
+            inventory: fields(&old.inventory, &new.inventory),
             tenants,
             platform,
             revenue: Revenue { before_cents: revenue(old), after_cents: revenue(new) },
@@ -104,7 +108,7 @@ impl Report {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.tenants.is_empty() && self.platform.is_empty()
+        self.inventory.is_empty() && self.tenants.is_empty() && self.platform.is_empty()
     }
 
     pub(super) fn irreversible(&self) -> bool {
@@ -119,47 +123,80 @@ fn revenue(fleet: &Fleet) -> u64 {
     active.map(|tenant| tenant.spec.tier.get().price_cents).sum()
 }
 
+/// The differences of two documents, field by field.
+fn fields<T: Serialize>(before: &T, after: &T) -> Vec<Difference> {
+    let value = |document: &T| serde_json::to_value(document).unwrap_or_default();
+    differences(&value(before), &value(after))
+}
+
 type Side<'a> = (Option<&'a Tenant>, &'a Inventory);
 
 fn tenant(id: &str, (before, old): Side<'_>, (after, new): Side<'_>) -> Option<TenantChange> {
-    let live = |tenant: Option<&Tenant>| tenant.is_some_and(|t| t.spec.state != State::Deleted);
-    let rendered = |tenant: Option<&Tenant>, inventory: &Inventory| {
-        let tenant = tenant.filter(|tenant| tenant.spec.state != State::Deleted);
-        tenant.map_or_else(Vec::new, |t| oc_manifests::tenant(&t.id, &t.spec, inventory))
-    };
-    let whole = |what, effect, note| {
+    let whole = |what, effect: Option<Effect>, note| {
         Some(TenantChange {
             id: id.to_owned(),
             what,
             irreversible: what == What::Deleted,
-            effects: BTreeSet::from([effect]),
+            effects: effect.into_iter().collect(),
             note: Some(note),
+            spec: Vec::new(),
             changes: Vec::new(),
         })
     };
-    match (live(before), live(after)) {
-        (false, false) => None,
-        (false, true) => whole(What::Added, Effect::Create, "a new namespace with its pod"),
-        (true, false) if after.is_none() => {
-            let note = "the file is gone without state \"deleted\": the operator holds that";
-            whole(What::Vanished, Effect::Settings, note)
+    let live = |tenant: &Tenant| tenant.spec.state != State::Deleted;
+    match (before.filter(|t| live(t)), after.filter(|t| live(t))) {
+        (None, None) => None,
+        (None, Some(_)) if before.is_some() => {
+            let note = "it was deleted, which is final: the cluster refuses it, make a new tenant";
+            whole(What::Revived, None, note)
         }
-        (true, false) => whole(What::Deleted, Effect::DataLoss, "final: the namespace goes"),
-        (true, true) => {
-            let changes = objects(&rendered(before, old), &rendered(after, new));
-            let effects: BTreeSet<Effect> =
-                changes.iter().flat_map(|change| change.effects.iter().copied()).collect();
-            let irreversible = effects.iter().any(|effect| effect.irreversible());
-            (!changes.is_empty()).then(|| TenantChange {
-                id: id.to_owned(),
-                what: What::Changed,
-                irreversible,
-                effects,
-                note: None,
-                changes,
-            })
+        (None, Some(tenant)) if tenant.spec.runs() => {
+            whole(What::Added, Some(Effect::Create), "a new namespace with its pod")
+        }
+        (None, Some(_)) => {
+            whole(What::Added, Some(Effect::Create), "a new namespace, in which nothing runs")
+        }
+        (Some(_), None) if after.is_none() => {
+            let note = "the file is gone without state \"deleted\": the operator keeps the tenant \
+                        as it is and raises an alarm";
+            whole(What::Vanished, None, note)
+        }
+        (Some(_), None) => {
+            let note = "the namespace goes with all its data, finally";
+            whole(What::Deleted, Some(Effect::DataLoss), note)
+        }
+        (Some(before), Some(after)) => changed((before, old), (after, new)),
+    }
+}
+
+fn changed(
+    (before, old): (&Tenant, &Inventory),
+    (after, new): (&Tenant, &Inventory),
+) -> Option<TenantChange> {
+    let rendered =
+        |tenant: &Tenant, inventory| oc_manifests::tenant(&tenant.id, &tenant.spec, inventory);
+    let mut changes = objects(&rendered(before, old), &rendered(after, new));
+    if !(before.spec.runs() && after.spec.runs()) {
+        // No pod is there to be restarted, before or after.
+        for change in &mut changes {
+            change.effects.retain(|effect| !effect.needs_pod());
+            if change.effects.is_empty() {
+                change.effects.push(Effect::Settings);
+            }
         }
     }
+    let spec = fields(&before.spec, &after.spec);
+    let effects: BTreeSet<Effect> =
+        changes.iter().flat_map(|change| change.effects.iter().copied()).collect();
+    (!changes.is_empty() || !spec.is_empty()).then(|| TenantChange {
+        id: after.id.to_string(),
+        what: What::Changed,
+        irreversible: effects.iter().any(|effect| effect.irreversible()),
+        effects,
+        note: changes.is_empty().then_some("nothing changes in the cluster"),
+        spec,
+        changes,
+    })
 }
 
 /// What differs between two lists of objects.
@@ -187,14 +224,9 @@ fn objects(before: &[Object], after: &[Object]) -> Vec<Change> {
             (Some((kind, a)), Some((_, b))) => {
                 for difference in differences(a, b) {
                     let (effects, note) = classify(kind, &difference);
-                    changes.push(Change {
-                        object: name.clone(),
-                        pointer: difference.pointer,
-                        before: difference.before,
-                        after: difference.after,
-                        effects,
-                        note,
-                    });
+                    let Difference { pointer, before, after } = difference;
+                    let object = name.clone();
+                    changes.push(Change { object, pointer, before, after, effects, note });
                 }
             }
             (Some((kind, _)), None) => {
@@ -217,118 +249,4 @@ fn name(object: &Object) -> String {
         }
         None => format!("{} {}", object.kind(), object.name()),
     }
-}
-
-impl Report {
-    /// Prints the report for people: tenants to whom the same happens stand together.
-    pub(super) fn print(&self, against: &str) {
-        if self.is_empty() {
-            anstream::println!("no change against {against}");
-            return;
-        }
-        for (group, ids) in self.groups() {
-            group.print(&ids);
-        }
-        for change in &self.platform {
-            change.print("");
-        }
-        self.print_summary();
-    }
-
-    /// Tenants by what happens to them, the largest group first.
-    fn groups(&self) -> Vec<(&TenantChange, Vec<&str>)> {
-        let mut groups: Vec<(&TenantChange, Vec<&str>)> = Vec::new();
-        let mut index: BTreeMap<String, usize> = BTreeMap::new();
-        for tenant in &self.tenants {
-            let key = format!("{:?}{:?}{:?}", tenant.what, tenant.note, tenant.changes);
-            match index.get(&key).and_then(|at| groups.get_mut(*at)) {
-                Some((_, ids)) => ids.push(&tenant.id),
-                None => {
-                    index.insert(key, groups.len());
-                    groups.push((tenant, vec![&tenant.id]));
-                }
-            }
-        }
-        groups.sort_by_key(|(first, ids)| (std::cmp::Reverse(ids.len()), &first.id));
-        groups
-    }
-
-    fn print_summary(&self) {
-        let mut counts: BTreeMap<Effect, usize> = BTreeMap::new();
-        for effect in self.tenants.iter().flat_map(|tenant| &tenant.effects) {
-            *counts.entry(*effect).or_default() += 1;
-        }
-        let counts: Vec<String> =
-            counts.iter().rev().map(|(effect, count)| format!("{effect} {count}")).collect();
-        let detail =
-            if counts.is_empty() { String::new() } else { format!(" ({})", counts.join(", ")) };
-        let tenants = plural(self.tenants.len(), "tenant");
-        let platform = plural(self.platform.len(), "platform change");
-        anstream::println!("{BOLD}{tenants}{detail}, {platform}{BOLD:#}");
-        let Revenue { before_cents, after_cents } = self.revenue;
-        let sign = if after_cents < before_cents { '-' } else { '+' };
-        anstream::println!(
-            "revenue at list price: {} to {} a month ({sign}{})",
-            dollars(before_cents),
-            dollars(after_cents),
-            dollars(after_cents.abs_diff(before_cents)),
-        );
-        if self.irreversible() {
-            anstream::println!("{RED}some of it cannot be undone by reverting the commit{RED:#}");
-        }
-    }
-}
-
-impl TenantChange {
-    fn print(&self, ids: &[&str]) {
-        let shown = ids.iter().take(5).copied().collect::<Vec<_>>().join(", ");
-        let more = ids.len().saturating_sub(5);
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        let what = match self.what {
-            What::Added => "added",
-            What::Changed => "changed",
-            What::Deleted => "deleted",
-            What::Vanished => "vanished",
-        };
-        let mark = if self.irreversible { format!(" {RED}cannot be undone{RED:#}") } else { String::new() };
-        let note = self.note.map(|note| format!(": {note}")).unwrap_or_default();
-        anstream::println!("{BOLD}{what}{BOLD:#} {shown}{more}{note}{mark}");
-        for change in &self.changes {
-            change.print("  ");
-        }
-    }
-}
-
-impl Change {
-    fn print(&self, indent: &str) {
-        let effects: Vec<String> = self.effects.iter().map(ToString::to_string).collect();
-        let irreversible = self.effects.iter().any(|effect| effect.irreversible());
-        let style = if irreversible { RED } else { BOLD };
-        let values = match (&self.before, &self.after) {
-            (None, None) => String::new(),
-            (before, after) => format!(" {} to {}", short(before.as_ref()), short(after.as_ref())),
-        };
-        let note = self.note.map(|note| format!(" {DIM}({note}){DIM:#}")).unwrap_or_default();
-        let Self { object, pointer, .. } = self;
-        anstream::println!("{indent}{style}{}{style:#} {object} {pointer}{values}{note}", effects.join(", "));
-    }
-}
-
-/// A value in a few characters: texts of many lines by their size only.
-fn short(value: Option<&Value>) -> String {
-    match value {
-        None => "nothing".to_owned(),
-        Some(Value::String(text)) if text.chars().count() > 60 => {
-            format!("a text of {} characters", text.chars().count())
-        }
-        Some(value) => {
-            let text = value.to_string();
-            if text.chars().count() > 80 { "other contents".to_owned() } else { text }
-        }
-    }
-}
-
-/// US cents as dollars.
-fn dollars(cents: u64) -> String {
-    format!("${}.{:02}", cents / 100, cents % 100)
 }

@@ -1,6 +1,6 @@
-//! serde_json's pretty format, byte for byte, with each line's indent written at once.
+//! `serde_json`'s pretty format, byte for byte, with each line's indent written at once.
 //!
-//! Two thirds of the bytes of a manifest are white space; serde_json writes it two spaces at a time.
+//! More than a quarter of a manifest is white space (measured), which `serde_json` writes two at a time.
 
 use std::io::{self, Write};
 
@@ -101,6 +101,9 @@ mod tests {
         });
         let mut bytes = Vec::new();
         value.serialize(&mut Serializer::with_formatter(&mut bytes, Pretty::default())).unwrap();
-        assert_eq!(String::from_utf8(bytes).unwrap(), serde_json::to_string_pretty(&value).unwrap());
+        assert_eq!(
+            String::from_utf8(bytes).unwrap(),
+            serde_json::to_string_pretty(&value).unwrap()
+        );
     }
 }

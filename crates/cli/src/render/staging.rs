@@ -55,11 +55,19 @@ pub(super) fn refuse_foreign(out: &Path) -> Result<(), Failure> {
 
 /// Whether the file is an index as we write it, not somebody else's `index.json`.
 fn is_index(path: &Path) -> bool {
+    // A pipe of that name would keep us waiting for its writer.
+    if !path.is_file() {
+        return false;
+    }
     let Ok(file) = File::open(path) else { return false };
-    let Ok(index) = serde_json::from_reader::<_, serde_json::Value>(io::BufReader::new(file)) else {
+    let Ok(index) = serde_json::from_reader::<_, serde_json::Value>(io::BufReader::new(file))
+    else {
         return false;
     };
-    index["objects"].is_u64() && index["files"].is_object() && index["sha256"].is_string()
+    let has = |name: &str, kind: fn(&serde_json::Value) -> bool| index.get(name).is_some_and(kind);
+    has("objects", serde_json::Value::is_u64)
+        && has("files", serde_json::Value::is_object)
+        && has("sha256", serde_json::Value::is_string)
 }
 
 impl Staging {
@@ -152,13 +160,14 @@ fn has_bytes(path: &Path, bytes: &[u8]) -> bool {
     if !file.metadata().is_ok_and(|metadata| metadata.len() == bytes.len() as u64) {
         return false;
     }
-    let mut chunk = [0; 64 * 1024];
+    let mut chunk = [0; 16 * 1024];
     let mut rest = bytes;
     loop {
         match file.read(&mut chunk) {
             Ok(0) => return rest.is_empty(),
             Ok(count) => {
-                let (Some(read), Some((head, tail))) = (chunk.get(..count), rest.split_at_checked(count))
+                let (Some(read), Some((head, tail))) =
+                    (chunk.get(..count), rest.split_at_checked(count))
                 else {
                     return false;
                 };

@@ -297,20 +297,14 @@ impl Rules<'_> {
                 self.error(&pointer, "found the pool's label, expected the field pool to say it");
             }
             if !is_label_key(key) || !is_label_value(value) {
-                self.error(
-                    &pointer,
-                    format!("found \"{key}={value}\", expected {LABEL}"),
-                );
+                self.error(&pointer, format!("found \"{key}={value}\", expected {LABEL}"));
             }
         }
         for (index, taint) in node.taints.iter().enumerate() {
             if !is_label_key(&taint.key) || !is_label_value(&taint.value) {
                 self.error(
                     format!("{at}/taints/{index}"),
-                    format!(
-                        "found \"{}={}\", expected {LABEL}",
-                        taint.key, taint.value
-                    ),
+                    format!("found \"{}={}\", expected {LABEL}", taint.key, taint.value),
                 );
             }
         }

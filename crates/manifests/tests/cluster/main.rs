@@ -1,6 +1,8 @@
 //! The manifests on a real API server, controller-manager and scheduler: what a cluster says to every
 //! object of the example fleet, and whether the pods run.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
@@ -167,7 +169,7 @@ async fn a_changed_template_is_replaced(client: &Client, fleet: &Fleet) -> Resul
     let quotas: Api<ResourceQuota> = Api::namespaced(client.clone(), &namespace);
     let quota = quotas.get("tier-limits").await?.spec;
     let mut inventory = fleet.inventory.clone();
-    inventory.cluster.image.tag = "0.1.1".to_owned();
+    inventory.cluster.image.tag.push_str("-next");
     apply(client, &oc_manifests::tenant(&tenant.id, &tenant.spec, &inventory)).await?;
     wait_for(Duration::from_mins(1), "the pod to be replaced", async || {
         let pods = phases(client, &namespace).await?;
@@ -196,8 +198,9 @@ async fn on_one_node_everything_is_accepted_and_an_enterprise_tenant_waits() -> 
         let reason = wait_for(Duration::from_mins(1), what, async || {
             let pods: Api<Pod> = Api::namespaced(client.clone(), &namespace);
             let pods = pods.list(&ListParams::default()).await?;
-            let conditions = pods.items.into_iter().filter_map(|p| p.status?.conditions).flatten();
-            Ok(conditions.filter(|c| c.reason.as_deref() == Some("Unschedulable")).next_back())
+            let mut conditions =
+                pods.items.into_iter().filter_map(|p| p.status?.conditions).flatten();
+            Ok(conditions.find(|c| c.reason.as_deref() == Some("Unschedulable")))
         })
         .await?;
         assert_eq!(reason.status, "False");

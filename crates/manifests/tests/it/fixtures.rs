@@ -57,9 +57,8 @@ pub(crate) fn any_id() -> impl Strategy<Value = TenantId> {
 
 /// Any spec that `check` accepts and that renders.
 pub(crate) fn any_spec() -> impl Strategy<Value = TenantSpec> {
-    let one_of = |_: ()| prop::sample::select(TierId::VARIANTS);
     (
-        one_of(()),
+        prop::sample::select(TierId::VARIANTS),
         prop::sample::select(NicheId::VARIANTS),
         prop::sample::select(Locale::VARIANTS),
         prop::sample::subsequence(ProviderId::VARIANTS, 0..=3),

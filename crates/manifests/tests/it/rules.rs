@@ -25,14 +25,21 @@ fn pods() -> Vec<(String, Value)> {
     objects
         .iter()
         .filter_map(|object| {
-            let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+            let name = object
+                .pointer("/metadata/name")
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned();
             template(object).map(|pod| (name, pod))
         })
         .collect()
 }
 
 fn containers(pod: &Value) -> impl Iterator<Item = &Value> {
-    ["containers", "initContainers"].into_iter().flat_map(|list| pod[list].as_array()).flatten()
+    ["containers", "initContainers"]
+        .into_iter()
+        .filter_map(|list| pod.get(list)?.as_array())
+        .flatten()
 }
 
 #[test]
