@@ -125,6 +125,9 @@ mod tests {
         })
     }
 
+    /// Tokens of a turn that carries no niche: OpenClaw's own prompt and tools, measured.
+    const LEAN_TURN: usize = 9_000;
+
     #[test]
     fn every_template_renders_within_its_size() {
         let id: TenantId = "c-7f3k2m9q".parse().unwrap();
@@ -132,14 +135,35 @@ mod tests {
             let files = files(&id, &spec);
             assert_eq!(files.len(), 3);
             let characters: usize = files.values().map(|text| text.chars().count()).sum();
-            // Four characters are about one token in English, three in Portuguese (an estimate).
-            println!("{} {}: {characters} characters", spec.niche, spec.locale);
+            print_turns(&spec, characters);
             assert!(characters <= MAX_CHARACTERS, "{} {}: {characters}", spec.niche, spec.locale);
             assert!(files["IDENTITY.md"].contains(id.as_str()));
             for text in files.values() {
                 assert!(!text.contains("{{") && !text.contains("{%"), "{text}");
             }
         }
+    }
+
+    /// What a niche's size means for customers: `cargo test every_template -- --nocapture` shows it.
+    ///
+    /// Estimated with four characters a token in English and three in Portuguese, uncached.
+    fn print_turns(spec: &TenantSpec, characters: usize) {
+        let per_token = if spec.locale == Locale::En { 4 } else { 3 };
+        let turn = LEAN_TURN + characters / per_token;
+        let turns: Vec<String> = TierId::VARIANTS
+            .iter()
+            .filter_map(|tier| {
+                let tokens = tier.get().tokens_per_month.most()?;
+                Some(format!("{tier} {}", tokens / turn as u64))
+            })
+            .collect();
+        println!(
+            "{} {} with {} connections: {characters} characters, {turn} tokens a turn; turns a month: {}",
+            spec.niche,
+            spec.locale,
+            spec.connections.len(),
+            turns.join(", ")
+        );
     }
 
     #[test]
