@@ -43,17 +43,17 @@ pub(crate) fn read<T: Document>(
         Ok(read) => read,
         Err(error) => return (None, vec![error]),
     };
-    walk::walk(file, T::schema(), &value, &mut errors);
+    let kinds_fit = walk::walk(file, T::schema(), &value, &mut errors);
+    errors.sort();
+    errors.dedup();
+    if !kinds_fit {
+        // Serde may find its way nevertheless, but pointers into what it made would mislead.
+        return (None, errors);
+    }
     let document = T::deserialize(value);
-    match &document {
+    if let (Err(error), true) = (&document, errors.is_empty()) {
         // Where the schema is wider than the type, serde's own word is better than none.
-        Err(error) if errors.is_empty() => {
-            errors.push(Diagnostic::error(file, "", error.to_string()));
-        }
-        _ => {
-            errors.sort();
-            errors.dedup();
-        }
+        errors.push(Diagnostic::error(file, "", error.to_string()));
     }
     (document.ok(), errors)
 }

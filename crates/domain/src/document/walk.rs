@@ -13,15 +13,24 @@ use crate::{
     tenant::TenantId,
 };
 
-/// Adds to `errors` each place of `value` that `schema` does not allow.
-pub(super) fn walk(file: &str, schema: &Value, value: &Value, errors: &mut Vec<Diagnostic>) {
-    Walk { file, root: schema, errors }.value(schema, value, "");
+/// Adds to `errors` each place of `value` that `schema` does not allow, and says whether every value
+/// is of the kind that belongs there.
+pub(super) fn walk(
+    file: &str,
+    schema: &Value,
+    value: &Value,
+    errors: &mut Vec<Diagnostic>,
+) -> bool {
+    let mut walk = Walk { file, root: schema, errors, kinds_fit: true };
+    walk.value(schema, value, "");
+    walk.kinds_fit
 }
 
 struct Walk<'s, 'e> {
     file: &'s str,
     root: &'s Value,
     errors: &'e mut Vec<Diagnostic>,
+    kinds_fit: bool,
 }
 
 impl<'s> Walk<'s, '_> {
@@ -42,6 +51,7 @@ impl<'s> Walk<'s, '_> {
         if !expected.is_empty() && !expected.iter().any(|name| is(name, value)) {
             let expected: Vec<&str> = expected.into_iter().map(article).collect();
             let found = describe(value);
+            self.kinds_fit = false;
             return self
                 .error(pointer, format!("found {found}, expected {}", expected.join(" or ")));
         }
@@ -88,7 +98,10 @@ impl<'s> Walk<'s, '_> {
                     .suggest(text, options.iter().copied());
                 self.errors.push(diagnostic);
             }
-            _ => self.error(pointer, format!("found {}, expected {expected}", describe(value))),
+            _ => {
+                self.kinds_fit = false;
+                self.error(pointer, format!("found {}, expected {expected}", describe(value)));
+            }
         }
     }
 
