@@ -30,9 +30,9 @@ pub(crate) struct Schema {
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Document {
-    /// tenants/**/<id>.json
+    /// A file in tenants/
     Tenant,
-    /// nodes/inventory.json
+    /// The file nodes/inventory.json
     Inventory,
 }
 

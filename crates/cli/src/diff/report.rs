@@ -84,7 +84,7 @@ impl Report {
         let (before, after) = (by_id(old), by_id(new));
         let ids: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
         let same_cluster = old.inventory == new.inventory;
-        let tenants = ids
+        let tenants: Vec<TenantChange> = ids
             .into_par_iter()
             .filter_map(|id| match (before.get(id), after.get(id)) {
                 (Some(a), Some(b)) if same_cluster && a.spec == b.spec => None,
@@ -99,11 +99,17 @@ impl Report {
                 &oc_manifests::platform(&new.inventory),
             )
         };
+        // The operator keeps these, and billing goes on.
+        let vanished = tenants.iter().filter(|tenant| tenant.what == What::Vanished);
+        let kept = revenue(vanished.filter_map(|tenant| before.get(&tenant.id)));
         Self {
             inventory: fields(&old.inventory, &new.inventory),
-            tenants,
             platform,
-            revenue: Revenue { before_cents: revenue(old), after_cents: revenue(new) },
+            revenue: Revenue {
+                before_cents: revenue(before.values()),
+                after_cents: revenue(after.values()) + kept,
+            },
+            tenants,
         }
     }
 
@@ -118,8 +124,8 @@ impl Report {
     }
 }
 
-fn revenue(fleet: &Fleet) -> u64 {
-    let active = fleet.tenants.iter().filter(|tenant| tenant.spec.state == State::Active);
+fn revenue<'a>(tenants: impl Iterator<Item = &'a Tenant>) -> u64 {
+    let active = tenants.filter(|tenant| tenant.spec.state == State::Active);
     active.map(|tenant| tenant.spec.tier.get().price_cents).sum()
 }
 

@@ -1,15 +1,12 @@
 //! Redis: counters, reservations, streams. Nothing in it may be evicted.
 
-use std::collections::BTreeMap;
-
-use k8s_openapi::api::core::v1::{ConfigMap, Container};
+use k8s_openapi::api::core::v1::Container;
 use oc_domain::Inventory;
 
 use super::stateful::Database;
 use crate::{
     Object,
     pod::{self, Resources},
-    service::metadata,
 };
 
 const IMAGE: &str = "docker.io/library/redis:8.2.3-alpine";
@@ -17,15 +14,17 @@ const NAME: &str = "redis";
 const CLIENTS: &[&str] =
     &["api", "billing", "browser-proxy", "channels", "egress-proxy", "operator", "token-proxy"];
 
+/// Options of the server, on the command line: a change is a change of the pod, so it restarts.
+///
 /// `noeviction`: a full Redis refuses writes, where the seed's threw away queued work.
-const CONFIGURATION: &str = "\
-appendonly yes
-appendfsync everysec
-maxmemory 768mb
-maxmemory-policy noeviction
-dir /data
-aclfile /etc/redis-secret/users.acl
-";
+const OPTIONS: [(&str, &str); 6] = [
+    ("appendonly", "yes"),
+    ("appendfsync", "everysec"),
+    ("maxmemory", "768mb"),
+    ("maxmemory-policy", "noeviction"),
+    ("dir", "/data"),
+    ("aclfile", "/etc/redis/secret/users.acl"),
+];
 
 pub(super) fn objects(inventory: &Inventory) -> Vec<Object> {
     let resources = Resources {
@@ -37,17 +36,17 @@ pub(super) fn objects(inventory: &Inventory) -> Vec<Object> {
     // Without a password the answer is NOAUTH, which says as well that it serves; while it loads
     // its log the answer is LOADING.
     let probe = ["sh", "-c", "redis-cli ping | grep -Eq 'PONG|NOAUTH'"];
+    let options =
+        OPTIONS.iter().flat_map(|(name, value)| [format!("--{name}"), (*value).to_owned()]);
+    let arguments = std::iter::once("redis-server".to_owned()).chain(options).collect();
     let container = Container {
         image: Some(IMAGE.to_owned()),
-        args: Some(vec!["redis-server".to_owned(), "/etc/redis/redis.conf".to_owned()]),
+        args: Some(arguments),
         startup_probe: Some(pod::exec_probe(&probe, 5, 60)),
         readiness_probe: Some(pod::exec_probe(&probe, 5, 2)),
         liveness_probe: Some(pod::exec_probe(&probe, 10, 6)),
         resources: Some(resources.requirements()),
-        volume_mounts: Some(vec![
-            pod::read_only("configuration", "/etc/redis"),
-            pod::read_only("secret", "/etc/redis-secret"),
-        ]),
+        volume_mounts: Some(vec![pod::read_only("secret", "/etc/redis/secret")]),
         ..Container::default()
     };
     let database = Database {
@@ -59,15 +58,8 @@ pub(super) fn objects(inventory: &Inventory) -> Vec<Object> {
         grace_seconds: 60,
         container,
         data_path: "/data",
-        volumes: vec![pod::config_map("configuration", NAME), pod::secret("secret", NAME)],
+        volumes: vec![pod::secret("secret", NAME)],
         clients: CLIENTS,
     };
-    let config_map = ConfigMap {
-        metadata: metadata(NAME),
-        data: Some(BTreeMap::from([("redis.conf".to_owned(), CONFIGURATION.to_owned())])),
-        ..ConfigMap::default()
-    };
-    let mut objects = vec![config_map.into()];
-    objects.extend(database.objects(inventory));
-    objects
+    database.objects(inventory)
 }

@@ -212,11 +212,13 @@ fn k1_postgres_is_backed_up() {
 #[test]
 fn redis_keeps_what_it_is_told() {
     let platform = oc_manifests::platform(&five_nodes());
-    let map = platform.iter().find(|object| object.kind() == "ConfigMap").unwrap();
-    let map = serde_json::to_value(map).unwrap();
-    let configuration = map["data"]["redis.conf"].as_str().unwrap();
-    for line in ["appendonly yes", "appendfsync everysec", "maxmemory-policy noeviction"] {
-        assert!(configuration.lines().any(|found| found == line), "{line}");
+    let redis = platform.iter().find(|o| o.kind() == "StatefulSet" && o.name() == "redis").unwrap();
+    let redis = serde_json::to_value(redis).unwrap();
+    let arguments = redis.pointer("/spec/template/spec/containers/0/args").unwrap().to_string();
+    for option in
+        ["appendonly\",\"yes", "appendfsync\",\"everysec", "maxmemory-policy\",\"noeviction"]
+    {
+        assert!(arguments.contains(option), "{option}: {arguments}");
     }
 }
 
