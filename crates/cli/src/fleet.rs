@@ -158,13 +158,13 @@ fn walk(
             continue;
         };
         let path = format!("{folder}/{name}");
-        if is_tenant(&name) {
-            // Whatever it is, it calls itself a tenant file: reading it tells.
-            paths.push(path);
+        if name.starts_with('.') {
             continue;
         }
         let kind = entry.file_type();
-        if name.starts_with('.') {
+        if is_tenant(&name) {
+            // Whatever it is, it calls itself a tenant file: reading it tells.
+            paths.push(path);
         } else if kind.as_ref().is_ok_and(fs::FileType::is_dir) {
             folders.push(path);
         } else if kind.is_ok_and(|kind| kind.is_symlink()) && root.join(&path).is_dir() {

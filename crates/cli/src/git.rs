@@ -73,6 +73,8 @@ fn git(root: &Path) -> Command {
     let mut command = Command::new("git");
     // No pager, prompt or translated message; optional locks would make a reader a writer.
     command.arg("-C").arg(root).env("LC_ALL", "C").env("GIT_OPTIONAL_LOCKS", "0");
+    // A hook sets these for its own repository, which need not be the fleet's.
+    command.env_remove("GIT_DIR").env_remove("GIT_WORK_TREE");
     command.stderr(Stdio::null());
     command
 }

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fmt::Write as _, fs};
 
 use serde_json::{Value, json};
 
-use crate::support::{Fleet, Run, set, unset};
+use crate::support::{Fleet, Run, finish, set, unset};
 
 const DIFF: &[&str] = &["diff", "--root", "fleet", "--against", "HEAD"];
 
@@ -409,4 +409,12 @@ fn a_fleet_may_be_a_folder_of_its_repository() {
     let path = "inner/tenants/00/c-00000001.json";
     fleet.write(path, fleet.read(path).replace("\"starter\"", "\"pro\""));
     assert_eq!(fleet.run(&diff).code, 4);
+}
+
+#[test]
+fn a_hook_of_another_repository_does_not_mislead() {
+    let fleet = committed();
+    let mut command = fleet.command(&[DIFF, &["--exit-code"]].concat());
+    command.env("GIT_DIR", fleet.folder().join("elsewhere")).env("GIT_WORK_TREE", fleet.folder());
+    assert_eq!(finish(command).code, 0);
 }
