@@ -197,8 +197,10 @@ fn walk(
 pub(crate) fn read_file(root: &Path, path: &str, limit: usize) -> Result<Vec<u8>, Vec<Diagnostic>> {
     let full = root.join(path);
     let refused = |message: String| vec![Diagnostic::error(path, "", message)];
-    let metadata = full.metadata().map_err(|error| refused(unreadable(&full, &error)))?;
-    if full.is_symlink() {
+    let failed = |error: io::Error| refused(unreadable(&full, &error));
+    let metadata = full.symlink_metadata().map_err(failed)?;
+    if metadata.is_symlink() {
+        full.metadata().map_err(failed)?;
         let message = "found a symbolic link, expected a file: a commit has the link, not the file";
         return Err(refused(message.to_owned()));
     }
@@ -212,7 +214,7 @@ pub(crate) fn read_file(root: &Path, path: &str, limit: usize) -> Result<Vec<u8>
     let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0) + 1);
     fs::File::open(&full)
         .and_then(|file| file.take(limit as u64 + 1).read_to_end(&mut bytes))
-        .map_err(|error| refused(unreadable(&full, &error)))?;
+        .map_err(failed)?;
     Ok(bytes)
 }
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf, process::ExitCode, sync::mpsc, t
 use clap::Args;
 use oc_domain::{Fleet, TenantId, fleet::Tenant};
 use rayon::prelude::*;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Serializer;
 use sha2::{Digest, Sha256};
 
@@ -40,7 +40,7 @@ pub(crate) struct Render {
 }
 
 /// What `index.json` says.
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 struct Index {
     objects: usize,
     files: BTreeMap<String, String>,
@@ -113,16 +113,19 @@ fn write_tenants(
 ) -> Result<Vec<Written>, Failure> {
     staging.folder(fleet::TENANTS)?;
     thread::scope(|scope| {
-        // Bounded, so that a slow disk does not fill the memory.
-        let (sender, rendered) = mpsc::sync_channel(64);
+        // Bounded, so that a slow disk does not fill the memory; in batches, since each hand-over
+        // wakes a thread.
+        let (sender, rendered) = mpsc::sync_channel(8);
         scope.spawn(move || {
-            tenants.par_iter().for_each_with(sender, |sender, tenant| {
+            tenants.par_chunks(16).for_each_with(sender, |sender, batch| {
+                let files: Vec<_> = batch.iter().map(|one| render(fleet, one, staging)).collect();
                 // Refused only when the writer has given up.
-                let _ = sender.send(render(fleet, tenant, staging));
+                let _ = sender.send(files);
             });
         });
         rendered
             .into_iter()
+            .flatten()
             .map(|file| {
                 let (file, objects) = file?;
                 written(staging, file, objects)

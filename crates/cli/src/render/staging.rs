@@ -13,6 +13,7 @@ use std::{
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use sha2::{Digest, Sha256};
 
+use super::Index;
 use crate::failure::Failure;
 
 /// The file by which we know a folder as our own output.
@@ -30,8 +31,8 @@ pub(super) struct Staging {
 pub(super) struct Prepared {
     pub path: String,
     pub sha256: String,
-    bytes: Vec<u8>,
-    unchanged: bool,
+    /// Nothing where the old file has the same.
+    bytes: Option<Vec<u8>>,
 }
 
 /// Refuses an output folder that holds anything but an earlier output.
@@ -59,15 +60,7 @@ fn is_index(path: &Path) -> bool {
     if !path.is_file() {
         return false;
     }
-    let Ok(file) = File::open(path) else { return false };
-    let Ok(index) = serde_json::from_reader::<_, serde_json::Value>(io::BufReader::new(file))
-    else {
-        return false;
-    };
-    let has = |name: &str, kind: fn(&serde_json::Value) -> bool| index.get(name).is_some_and(kind);
-    has("objects", serde_json::Value::is_u64)
-        && has("files", serde_json::Value::is_object)
-        && has("sha256", serde_json::Value::is_string)
+    fs::read(path).is_ok_and(|bytes| serde_json::from_slice::<Index>(&bytes).is_ok())
 }
 
 impl Staging {
@@ -105,17 +98,19 @@ impl Staging {
     /// Makes a file ready to be written. Touches no folder, so it may run on many threads.
     pub(super) fn prepare(&self, path: String, bytes: Vec<u8>) -> Prepared {
         let sha256 = hex::encode(Sha256::digest(&bytes));
-        Prepared { unchanged: has_bytes(&self.out.join(&path), &bytes), path, bytes, sha256 }
+        let bytes = (!has_bytes(&self.out.join(&path), &bytes)).then_some(bytes);
+        Prepared { path, sha256, bytes }
     }
 
     /// Writes a file of the output: the old one again where it has the same bytes.
     pub(super) fn write(&self, file: &Prepared) -> Result<(), Failure> {
         let (old, new) = (self.out.join(&file.path), self.staged.join(&file.path));
-        // A file system that refuses links gets a copy.
-        if file.unchanged && fs::hard_link(&old, &new).is_ok() {
-            return Ok(());
+        match &file.bytes {
+            Some(bytes) => fs::write(&new, bytes),
+            // A file system that refuses links gets a copy.
+            None => fs::hard_link(&old, &new).or_else(|_| fs::copy(&old, &new).map(drop)),
         }
-        fs::write(&new, &file.bytes).map_err(|error| Failure::io("write", &new, &error))
+        .map_err(|error| Failure::io("write", &new, &error))
     }
 
     /// Puts the new output into its place and removes the old one.
@@ -155,28 +150,13 @@ fn remove(path: &Path) -> Result<(), Failure> {
     }
 }
 
+/// Whether `path` is a regular file of just these bytes. What is none is not opened: a pipe would
+/// block, and a link would be kept as a link.
 fn has_bytes(path: &Path, bytes: &[u8]) -> bool {
-    let Ok(mut file) = File::open(path) else { return false };
-    if !file.metadata().is_ok_and(|metadata| metadata.len() == bytes.len() as u64) {
-        return false;
-    }
-    let mut chunk = [0; 16 * 1024];
-    let mut rest = bytes;
-    loop {
-        match file.read(&mut chunk) {
-            Ok(0) => return rest.is_empty(),
-            Ok(count) => {
-                let (Some(read), Some((head, tail))) =
-                    (chunk.get(..count), rest.split_at_checked(count))
-                else {
-                    return false;
-                };
-                if read != head {
-                    return false;
-                }
-                rest = tail;
-            }
-            Err(_) => return false,
-        }
-    }
+    let same_size = fs::symlink_metadata(path)
+        .is_ok_and(|metadata| metadata.is_file() && metadata.len() == bytes.len() as u64);
+    let mut old = vec![0; if same_size { bytes.len() } else { 0 }];
+    same_size
+        && File::open(path).and_then(|mut file| file.read_exact(&mut old)).is_ok()
+        && old == bytes
 }
