@@ -5,9 +5,20 @@
 
 use std::sync::LazyLock;
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use strum::{Display, VariantArray};
+
+/// An enum of names: the same in files, on the command line, in messages and in the schema.
+macro_rules! named {
+    ($(#[$attribute:meta])* pub enum $name:ident { $($variants:tt)* }) => {
+        #[derive(
+            Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord,
+            serde::Serialize, serde::Deserialize, schemars::JsonSchema,
+            strum::Display, strum::VariantArray,
+        )]
+        $(#[$attribute])*
+        pub enum $name { $($variants)* }
+    };
+}
 
 mod model;
 mod niche;
@@ -19,31 +30,18 @@ pub use niche::{Niche, NicheId, NicheStatus, Templates, Tool};
 pub use provider::{Auth, Mcp, Nango, Provider, ProviderId, Server, Transport};
 pub use tier::{Family, Isolation, Limit, Range, Tier, TierId};
 
-/// A language that we speak.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    Hash,
-    PartialOrd,
-    Ord,
-    Serialize,
-    Deserialize,
-    JsonSchema,
-    Display,
-    VariantArray,
-)]
-pub enum Locale {
-    /// Portuguese as spoken in Brazil.
-    #[serde(rename = "pt-BR")]
-    #[strum(to_string = "pt-BR")]
-    PtBr,
-    /// English.
-    #[serde(rename = "en")]
-    #[strum(to_string = "en")]
-    En,
+named! {
+    /// A language that we speak.
+    pub enum Locale {
+        /// Portuguese as spoken in Brazil.
+        #[serde(rename = "pt-BR")]
+        #[strum(to_string = "pt-BR")]
+        PtBr,
+        /// English.
+        #[serde(rename = "en")]
+        #[strum(to_string = "en")]
+        En,
+    }
 }
 
 /// A text in every language.
@@ -65,35 +63,22 @@ impl Text {
     }
 }
 
-/// How long a model thinks before it answers, least first.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    Hash,
-    PartialOrd,
-    Ord,
-    Serialize,
-    Deserialize,
-    JsonSchema,
-    Display,
-    VariantArray,
-)]
-#[serde(rename_all = "lowercase")]
-#[strum(serialize_all = "lowercase")]
-pub enum Thinking {
-    /// Not at all.
-    Off,
-    /// As little as the model can.
-    Minimal,
-    /// A little.
-    Low,
-    /// The usual.
-    Medium,
-    /// Long, for hard questions.
-    High,
+named! {
+    /// How long a model thinks before it answers, least first.
+    #[serde(rename_all = "lowercase")]
+    #[strum(serialize_all = "lowercase")]
+    pub enum Thinking {
+        /// Not at all.
+        Off,
+        /// As little as the model can.
+        Minimal,
+        /// A little.
+        Low,
+        /// The usual.
+        Medium,
+        /// Long, for hard questions.
+        High,
+    }
 }
 
 /// Data of the catalog, read once from the text compiled in.

@@ -1,30 +1,17 @@
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use strum::{Display, VariantArray};
 
 use super::{Embedded, embedded};
 
-/// A model that tenants may use, by the name that specs and old configurations know it by.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    Hash,
-    Serialize,
-    Deserialize,
-    JsonSchema,
-    Display,
-    VariantArray,
-)]
-pub enum ModelId {
-    /// Kimi for coding, the default.
-    #[default]
-    #[serde(rename = "kimi-coding/k2p5")]
-    #[strum(to_string = "kimi-coding/k2p5")]
-    KimiK2p5,
+named! {
+    /// A model that tenants may use, by the name that specs and old configurations know it by.
+    #[derive(Default)]
+    pub enum ModelId {
+        /// Kimi for coding, the default.
+        #[default]
+        #[serde(rename = "kimi-coding/k2p5")]
+        #[strum(to_string = "kimi-coding/k2p5")]
+        KimiK2p5,
+    }
 }
 
 /// One model: what the gateway has to know of it.

@@ -1,38 +1,24 @@
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use strum::{Display, VariantArray};
 
 use super::{Embedded, Locale, ProviderId, Text, embedded};
 
-/// What an agent knows.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    Hash,
-    PartialOrd,
-    Ord,
-    Serialize,
-    Deserialize,
-    JsonSchema,
-    Display,
-    VariantArray,
-)]
-#[serde(rename_all = "kebab-case")]
-#[strum(serialize_all = "kebab-case")]
-pub enum NicheId {
-    /// Drugstores.
-    Pharmacy,
-    /// Law firms.
-    Legal,
-    /// Brokers.
-    RealEstate,
-    /// Accountants.
-    Accounting,
-    /// Kintone workflows.
-    Kintone,
+named! {
+    /// What an agent knows.
+    #[serde(rename_all = "kebab-case")]
+    #[strum(serialize_all = "kebab-case")]
+    pub enum NicheId {
+        /// Drugstores.
+        Pharmacy,
+        /// Law firms.
+        Legal,
+        /// Brokers.
+        RealEstate,
+        /// Accountants.
+        Accounting,
+        /// Kintone workflows.
+        Kintone,
+    }
 }
 
 /// Whether a niche has its content.

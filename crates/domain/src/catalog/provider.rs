@@ -1,42 +1,27 @@
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use strum::{Display, VariantArray};
 
 use super::{Embedded, embedded};
 
-/// An outside service that a tenant can connect.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    Hash,
-    PartialOrd,
-    Ord,
-    Serialize,
-    Deserialize,
-    JsonSchema,
-    Display,
-    VariantArray,
-)]
-#[serde(rename_all = "lowercase")]
-#[strum(serialize_all = "lowercase")]
-pub enum ProviderId {
-    /// GitHub.
-    Github,
-    /// Notion.
-    Notion,
-    /// Slack.
-    Slack,
-    /// Linear.
-    Linear,
-    /// Jira.
-    Jira,
-    /// Google Workspace.
-    Google,
-    /// Kintone.
-    Kintone,
+named! {
+    /// An outside service that a tenant can connect.
+    #[serde(rename_all = "lowercase")]
+    #[strum(serialize_all = "lowercase")]
+    pub enum ProviderId {
+        /// GitHub.
+        Github,
+        /// Notion.
+        Notion,
+        /// Slack.
+        Slack,
+        /// Linear.
+        Linear,
+        /// Jira.
+        Jira,
+        /// Google Workspace.
+        Google,
+        /// Kintone.
+        Kintone,
+    }
 }
 
 /// How a customer proves to the provider that the agent may act.

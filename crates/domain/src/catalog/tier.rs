@@ -1,40 +1,26 @@
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use strum::{Display, VariantArray};
+use strum::Display;
 
 use super::{Embedded, Thinking, embedded};
 
-/// What can be bought.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    Hash,
-    PartialOrd,
-    Ord,
-    Serialize,
-    Deserialize,
-    JsonSchema,
-    Display,
-    VariantArray,
-)]
-#[serde(rename_all = "lowercase")]
-#[strum(serialize_all = "lowercase")]
-pub enum TierId {
-    /// One person who tries.
-    Starter,
-    /// One person, every day.
-    Pro,
-    /// Up to ten people around one agent.
-    Team,
-    /// One professional, messages and automations counted.
-    Individual,
-    /// A firm with up to three agents.
-    Business,
-    /// By contract, on nodes of its own.
-    Enterprise,
+named! {
+    /// What can be bought.
+    #[serde(rename_all = "lowercase")]
+    #[strum(serialize_all = "lowercase")]
+    pub enum TierId {
+        /// One person who tries.
+        Starter,
+        /// One person, every day.
+        Pro,
+        /// Up to ten people around one agent.
+        Team,
+        /// One professional, messages and automations counted.
+        Individual,
+        /// A firm with up to three agents.
+        Business,
+        /// By contract, on nodes of its own.
+        Enterprise,
+    }
 }
 
 /// Which kind of customer a tier is made for; the family decides priority and grace.
