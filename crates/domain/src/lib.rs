@@ -15,9 +15,11 @@ pub mod fleet;
 pub mod inventory;
 #[expect(unreachable_pub, reason = "KubeSchema repeats TenantSpec inside of a function")]
 pub mod tenant;
+pub mod usage;
 
 pub use catalog::{Locale, ModelId, NicheId, ProviderId, Thinking, TierId};
 pub use diagnostic::{Diagnostic, Severity};
 pub use fleet::Fleet;
 pub use inventory::Inventory;
 pub use tenant::{TenantId, TenantSpec};
+pub use usage::{AccountId, RequestId};

@@ -30,7 +30,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("adapter", &["store", "streams", "gitops", "stripe", "nango", "telegram"]),
     ("process kit", &["service"]),
     ("renderer", &["manifests"]),
-    ("words", &["domain", "i18n"]),
+    ("words", &["platform-token"]),
+    ("names", &["domain", "i18n"]),
 ];
 
 /// Never shipped: they may use anything, and nothing shipped may use them but in tests.

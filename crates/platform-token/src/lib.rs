@@ -1,0 +1,1 @@
+//! Platform tokens: signed by the operator, verified by every proxy.

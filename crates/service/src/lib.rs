@@ -1,0 +1,1 @@
+//! The process kit: configuration groups, telemetry, lifecycle, health and metrics.

@@ -1,0 +1,1 @@
+//! Postgres: accounts, tenants, periods, the ledger.

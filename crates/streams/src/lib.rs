@@ -1,0 +1,1 @@
+//! Redis: limits, reservations, usage events.

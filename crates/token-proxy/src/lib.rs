@@ -1,0 +1,1 @@
+//! The LLM gateway that meters to the token.
