@@ -13,7 +13,7 @@ macro_rules! named {
         #[derive(
             Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord,
             serde::Serialize, serde::Deserialize, schemars::JsonSchema,
-            strum::Display, strum::EnumString, strum::VariantArray,
+            strum::Display, strum::EnumString, strum::IntoStaticStr, strum::VariantArray,
         )]
         $(#[$attribute])*
         pub enum $name { $($variants)* }

@@ -1,1 +1,32 @@
-//! Redis: limits, reservations, usage events.
+//! Redis: limits, quota, reservations, and the usage events on their way to the ledger.
+//!
+//! ```text
+//!  reserve ──► [ open reservation, leased ] ──► settle ──► usage event ──► consumer ──► Postgres
+//!                     │  beat: lease renewed every second        │
+//!                     └─ reap: lease passed, booked as estimated ┘
+//! ```
+//!
+//! Each arrow is one atomic script (`scripts/`), so at every instant `used + reserved <= quota`, and
+//! every reservation ends in exactly one event. Redis may lose what it acknowledged in its last two
+//! seconds, or everything: [`Ledger`] finds out with the next call, since scripts carry the run id of
+//! the Redis process that they were loaded into, and [`recovery`] says how its callers bring back
+//! what is missing before anything is admitted again.
+//!
+//! One Redis, no cluster: a script touches keys of a tenant and of its account.
+
+mod call;
+mod epoch;
+mod events;
+mod ledger;
+pub mod recovery;
+mod record;
+mod verdict;
+
+pub use call::Error;
+pub use epoch::Epoch;
+pub use events::{Delivered, Events};
+pub use ledger::{
+    Beat, Connection, Ledger, Limits, Look, Open, Period, Reserve, Settled, Tenant, Watermark,
+};
+pub use record::{Reservation, Settlement};
+pub use verdict::{Admitted, Policy, Standing, Verdict};
