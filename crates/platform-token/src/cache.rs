@@ -73,12 +73,8 @@ impl Verifier {
     /// A verifier that remembers at most `capacity` tokens, about 300 bytes each.
     pub fn new(ring: KeyRing, capacity: usize) -> Self {
         let failures = Failures { since: Instant::now(), count: 0 };
-        let state = State {
-            ring: Arc::new(ring),
-            recent: HashMap::new(),
-            older: HashMap::new(),
-            failures,
-        };
+        let state =
+            State { ring: Arc::new(ring), recent: HashMap::new(), older: HashMap::new(), failures };
         Self { capacity, state: RwLock::new(state) }
     }
 

@@ -67,8 +67,10 @@ impl FromStr for KeyRing {
     /// One key a line; empty lines and those that start with `#` are skipped.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let lines = text.lines().map(str::trim);
-        let keys: Result<Vec<PublicKey>, _> =
-            lines.filter(|line| !line.is_empty() && !line.starts_with('#')).map(str::parse).collect();
+        let keys: Result<Vec<PublicKey>, _> = lines
+            .filter(|line| !line.is_empty() && !line.starts_with('#'))
+            .map(str::parse)
+            .collect();
         let keys = keys?;
         if (1..=Self::MAX).contains(&keys.len()) { Ok(Self(keys)) } else { Err(InvalidKey) }
     }

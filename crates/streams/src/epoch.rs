@@ -50,7 +50,9 @@ pub struct Epoch {
 
 impl Epoch {
     /// Reads the run id and loads the scripts.
-    pub(crate) async fn load(redis: &mut (impl ConnectionLike + Send + Sync)) -> Result<Self, Error> {
+    pub(crate) async fn load(
+        redis: &mut (impl ConnectionLike + Send + Sync),
+    ) -> Result<Self, Error> {
         let info: String = redis::cmd("INFO").arg("server").query_async(redis).await?;
         let run_id = info.lines().find_map(|line| line.strip_prefix("run_id:"));
         let run_id = run_id.map(str::trim).ok_or(Error::Answer)?.to_owned();

@@ -79,7 +79,8 @@ impl Events {
         for consumer in consumers {
             let number = |key: &str| consumer.get(key).and_then(|n| n.parse::<u128>().ok());
             let gone = number("pending") == Some(0) && number("idle") > Some(idle.as_millis());
-            if let Some(name) = consumer.get("name").filter(|name| gone && **name != self.consumer) {
+            if let Some(name) = consumer.get("name").filter(|name| gone && **name != self.consumer)
+            {
                 let mut command = redis::cmd("XGROUP");
                 command.arg("DELCONSUMER").arg(STREAM).arg(GROUP).arg(name);
                 self.query::<Value>(&command).await?;

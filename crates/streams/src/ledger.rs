@@ -268,6 +268,13 @@ impl Connection {
         Ok(Beat { alive, in_ledger, lag, gone })
     }
 
+    /// `proxy` ends, and has nothing open: a recovery need not wait for it.
+    pub async fn leave(&self, proxy: &str) -> Result<(), Error> {
+        let mut command = redis::cmd("ZREM");
+        command.arg("oc:proxies").arg(proxy);
+        self.run(&command).await.map(drop)
+    }
+
     /// Books reservations whose lease has passed, at most `limit`; says which.
     pub async fn reap(&self, limit: u32) -> Result<Vec<RequestId>, Error> {
         let answer = self.call(Script::Reap, |command| {

@@ -18,8 +18,8 @@ mod call;
 mod epoch;
 mod events;
 mod ledger;
-pub mod recovery;
 mod record;
+pub mod recovery;
 mod verdict;
 
 pub use call::Error;

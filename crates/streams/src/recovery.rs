@@ -88,7 +88,11 @@ impl Session {
         &self.epoch
     }
 
-    async fn call(&self, script: Script, fill: impl FnOnce(&mut redis::Cmd)) -> Result<Value, Error> {
+    async fn call(
+        &self,
+        script: Script,
+        fill: impl FnOnce(&mut redis::Cmd),
+    ) -> Result<Value, Error> {
         let mut command = evalsha(&self.epoch, script);
         fill(&mut command);
         self.connection.run(&command).await
@@ -160,7 +164,10 @@ impl Session {
         });
         let found: Vec<(String, String)> =
             redis::from_redis_value(answer.await?).map_err(|_| Error::Answer)?;
-        Ok(found.into_iter().filter_map(|(request, id)| Some((request.parse().ok()?, id))).collect())
+        Ok(found
+            .into_iter()
+            .filter_map(|(request, id)| Some((request.parse().ok()?, id)))
+            .collect())
     }
 
     /// Gives a period the usage that the ledger has, where Redis knows none.

@@ -162,7 +162,8 @@ impl Reader<'_> {
         match path.name() {
             "url" => {
                 let rest = self.text.get(at.start + 1..).unwrap_or_default();
-                rest.starts_with("data:") && path.is(&["messages", "*", "content", "*", "image_url"])
+                rest.starts_with("data:")
+                    && path.is(&["messages", "*", "content", "*", "image_url"])
             }
             "data" => {
                 path.is(&["messages", "*", "content", "*", "source"])
@@ -192,7 +193,11 @@ impl Reader<'_> {
             stream: stream.and_then(|stream| stream.value).unwrap_or(false),
             stream_options: values.read("stream_options", stream_options, "an object")?,
             max_tokens: values.read("max_tokens", max_tokens, caps)?,
-            max_completion_tokens: values.read("max_completion_tokens", max_completion_tokens, caps)?,
+            max_completion_tokens: values.read(
+                "max_completion_tokens",
+                max_completion_tokens,
+                caps,
+            )?,
             choices,
             thinking: values.read("thinking", thinking, "an object with a type")?,
             reasoning_effort: values.read("reasoning_effort", effort, "a text")?,

@@ -141,10 +141,7 @@ impl Brackets {
 }
 
 impl Walk<'_> {
-    fn document(
-        &mut self,
-        visit: &mut impl FnMut(Token, Range<usize>),
-    ) -> Result<(), Malformed> {
+    fn document(&mut self, visit: &mut impl FnMut(Token, Range<usize>)) -> Result<(), Malformed> {
         let mut brackets = Brackets::default();
         let mut expect = Expect::Value;
         loop {
@@ -383,9 +380,37 @@ mod tests {
     /// Text that is nearly JSON.
     fn nearly() -> impl Strategy<Value = String> {
         let piece = prop::sample::select(vec![
-            "{", "}", "[", "]", ",", ":", "\"", "\"a\"", "\"a\":", "1", "-0", "01", "1.5", "1.", "1e5",
-            "1e", "-", "true", "tru", "null", " ", "\n", "\\", "\\u0041", "\\ud800", "\\ud83d\\ude00",
-            "\u{7f}", "\u{1}", "é", "\"\\n\"", "\"\\x\"",
+            "{",
+            "}",
+            "[",
+            "]",
+            ",",
+            ":",
+            "\"",
+            "\"a\"",
+            "\"a\":",
+            "1",
+            "-0",
+            "01",
+            "1.5",
+            "1.",
+            "1e5",
+            "1e",
+            "-",
+            "true",
+            "tru",
+            "null",
+            " ",
+            "\n",
+            "\\",
+            "\\u0041",
+            "\\ud800",
+            "\\ud83d\\ude00",
+            "\u{7f}",
+            "\u{1}",
+            "é",
+            "\"\\n\"",
+            "\"\\x\"",
         ]);
         prop::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat())
     }

@@ -79,6 +79,13 @@ pub(crate) fn shape(body: &Bytes, asked: &Inspected, dialect: Dialect, grant: Gr
     Shaped { pieces: edits.apply(), withhold_usage }
 }
 
+/// The body with the provider's name of the model, and nothing else changed.
+pub(crate) fn rename(body: &Bytes, asked: &Inspected, model: &str) -> Vec<Bytes> {
+    let mut edits = Edits { body, list: Vec::with_capacity(1) };
+    edits.replace(&asked.model.at, quoted(model));
+    edits.apply()
+}
+
 fn caps(edits: &mut Edits<'_>, asked: &Inspected, dialect: Dialect, cap: u64) {
     let mut capped = false;
     for given in [&asked.max_tokens, &asked.max_completion_tokens].into_iter().flatten() {
@@ -119,7 +126,10 @@ fn thinking(edits: &mut Edits<'_>, asked: &Inspected, grant: Grant<'_>, cap: u64
         if most < LEAST_BUDGET {
             edits.replace(at, r#"{"type":"disabled"}"#.to_owned());
         } else if asked.budget_tokens.is_some_and(|budget| budget > most) {
-            edits.replace(at, format!(r#"{{"type":{},"budget_tokens":{most}}}"#, quoted(&asked.kind)));
+            edits.replace(
+                at,
+                format!(r#"{{"type":{},"budget_tokens":{most}}}"#, quoted(&asked.kind)),
+            );
         }
     }
     if let Some(Placed { value: Some(effort), at }) = &asked.reasoning_effort {

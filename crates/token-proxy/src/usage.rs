@@ -72,7 +72,8 @@ struct CompletionDetails {
 impl Seen {
     /// The provider's count, once the answer has said all of it.
     pub(crate) fn measured(&self) -> Option<Tokens> {
-        let Usage { input: Some(input), cached, output: Some(output), reasoning } = self.usage else {
+        let Usage { input: Some(input), cached, output: Some(output), reasoning } = self.usage
+        else {
             return None;
         };
         self.finished.then_some(Tokens { input, cached_input: cached, output, reasoning })
@@ -103,8 +104,10 @@ impl Seen {
             self.finished = true;
             return Payload::Other;
         }
-        let mut reader = Reader { text, seen: self, usage_at: 0, found_usage: false, choices: None };
-        let walked = walk_paths(text, |path, token, at| reader.visit(path, token, at.start, at.end));
+        let mut reader =
+            Reader { text, seen: self, usage_at: 0, found_usage: false, choices: None };
+        let walked =
+            walk_paths(text, |path, token, at| reader.visit(path, token, at.start, at.end));
         let usage_only = walked.is_ok() && reader.found_usage && reader.choices == Some(0);
         if usage_only {
             self.finished = true;
@@ -169,7 +172,8 @@ impl Reader<'_> {
                 _ => {}
             },
             (
-                "content" | "reasoning_content" | "text" | "thinking" | "partial_json" | "arguments",
+                "content" | "reasoning_content" | "text" | "thinking" | "partial_json"
+                | "arguments",
                 Token::Text,
             ) => {
                 let bytes = u64::try_from(end - start).unwrap_or_default();

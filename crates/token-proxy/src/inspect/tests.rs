@@ -29,7 +29,10 @@ fn what_is_no_request_is_named() {
     assert_eq!(error("{}"), NotARequest::Missing("model"));
     assert_eq!(error(r#"{"model":"a","model":"b"}"#), NotARequest::Twice("model"));
     assert_eq!(error(r#"{"model":"a","max_t\u006fkens":1}"#), NotARequest::EscapedName);
-    assert_eq!(error(r#"{"model":"a","n":0}"#), NotARequest::Invalid("n", "a number from 1 to 128"));
+    assert_eq!(
+        error(r#"{"model":"a","n":0}"#),
+        NotARequest::Invalid("n", "a number from 1 to 128")
+    );
     assert!(matches!(error(r#"{"model":"a","max_tokens":-1}"#), NotARequest::Invalid(..)));
     assert!(matches!(error(r#"{"model":"a","max_tokens":1.5}"#), NotARequest::Invalid(..)));
     assert_eq!(inspect(b"{\"model\":\"\xff\"}").unwrap_err(), NotARequest::NotText);
@@ -59,6 +62,7 @@ fn a_picture_counts_the_same_whatever_its_size_and_text_that_looks_like_one_is_t
 
 #[test]
 fn a_lean_turn_is_about_nine_thousand_tokens() {
-    let body = json!({"model": "k2p5", "messages": [{"role": "system", "content": "x".repeat(32_900)}]});
+    let body =
+        json!({"model": "k2p5", "messages": [{"role": "system", "content": "x".repeat(32_900)}]});
     assert!((8_900..9_300).contains(&read(&body).input_tokens));
 }

@@ -9,8 +9,7 @@ fn shaped(body: &Value, dialect: Dialect, granted: u64, thinking: Thinking) -> (
     let bytes = Bytes::from(body.to_string());
     let asked = inspect(&bytes).unwrap();
     let output = output(&asked, dialect, ModelId::KimiK2p5.get()).unwrap();
-    let grant =
-        Grant { output, granted: granted.min(output.wanted), thinking, model: "kimi-k2.6" };
+    let grant = Grant { output, granted: granted.min(output.wanted), thinking, model: "kimi-k2.6" };
     let shaped = shape(&bytes, &asked, dialect, grant);
     let text = shaped.pieces.concat();
     (serde_json::from_slice(&text).unwrap(), shaped.withhold_usage)

@@ -72,10 +72,15 @@ fn a_cut_stream_is_counted() {
 #[test]
 fn an_answer_that_is_no_stream_is_read_whole() {
     let mut seen = Seen::default();
-    seen.read(br#"{"choices":[{"message":{"content":"hi","tool_calls":[{"function":{"arguments":"{}"}}]},
+    seen.read(
+        br#"{"choices":[{"message":{"content":"hi","tool_calls":[{"function":{"arguments":"{}"}}]},
         "finish_reason":"stop"}],"usage":{"prompt_tokens":3,"completion_tokens":4,
-        "completion_tokens_details":{"reasoning_tokens":2}}}"#);
-    assert_eq!(seen.measured(), Some(Tokens { input: 3, cached_input: 0, output: 4, reasoning: 2 }));
+        "completion_tokens_details":{"reasoning_tokens":2}}}"#,
+    );
+    assert_eq!(
+        seen.measured(),
+        Some(Tokens { input: 3, cached_input: 0, output: 4, reasoning: 2 })
+    );
     let mut seen = Seen::default();
     seen.read(br#"{"type":"message","stop_reason":"end_turn","usage":{"input_tokens":3,"output_tokens":4}}"#);
     assert_eq!(seen.measured(), Some(tokens(3, 0, 4)));

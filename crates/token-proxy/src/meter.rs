@@ -1,0 +1,315 @@
+//! Every admitted request from its reservation to its settlement, as this process knows it.
+//!
+//! A request is in one of three places: open, unsettled (Redis has not answered), or retained (Redis
+//! has it, but may still lose it). What is in none of them is in the ledger.
+
+mod consumer;
+mod ledger;
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use oc_domain::{
+    RequestId,
+    usage::{Outcome, Tokens},
+};
+use oc_service::Clock;
+use oc_streams::{Connection, Open as Renewal, Reservation, Settlement, Watermark, recovery};
+use parking_lot::Mutex;
+use tokio::runtime::Handle;
+use tokio_util::task::TaskTracker;
+
+use crate::{
+    metrics::Metrics,
+    upstream::{Lane, Offer, Upstream},
+};
+
+pub(crate) use consumer::Consumer;
+pub(crate) use ledger::{Keeper, Rest};
+
+/// Settlements kept in memory at most, about 60 MB: more pile up only while Postgres is down, and by
+/// then Redis has the oldest of them on its disk.
+const MOST_RETAINED: usize = 100_000;
+/// A request is renewed when it has been open for this long: shorter ones end within their lease.
+const RENEW_AFTER: Duration = Duration::from_secs(1);
+
+/// What this process has to account for.
+#[derive(Debug)]
+pub(crate) struct Meter {
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) clock: Clock,
+    open: Mutex<HashMap<RequestId, Arc<Open>>>,
+    unsettled: Mutex<Vec<Unsettled>>,
+    retained: Mutex<VecDeque<Retained>>,
+    /// Settlements on their way to Redis, and answers that are read on.
+    pub(crate) tasks: TaskTracker,
+    /// The process ends: nobody waits for anything any more.
+    pub(crate) ending: AtomicBool,
+}
+
+/// A reservation that has not been settled.
+#[derive(Debug)]
+pub(crate) struct Open {
+    pub(crate) reservation: Reservation,
+    /// Output tokens so far, by our count.
+    pub(crate) output: AtomicU64,
+    since: Instant,
+}
+
+/// A settlement that Redis has not confirmed. It may have it all the same.
+#[derive(Clone, Debug)]
+pub(crate) struct Unsettled {
+    pub(crate) request: RequestId,
+    /// None where not even the reservation was confirmed.
+    pub(crate) reservation: Option<Reservation>,
+    pub(crate) settlement: Settlement,
+}
+
+/// A settlement that Redis has.
+#[derive(Clone, Debug)]
+pub(crate) struct Retained {
+    pub(crate) stream_id: String,
+    pub(crate) reservation: Reservation,
+    pub(crate) settlement: Settlement,
+    since: Instant,
+}
+
+impl Meter {
+    pub(crate) fn new(metrics: Arc<Metrics>, clock: Clock) -> Self {
+        Self {
+            metrics,
+            clock,
+            open: Mutex::default(),
+            unsettled: Mutex::default(),
+            retained: Mutex::default(),
+            tasks: TaskTracker::new(),
+            ending: AtomicBool::new(false),
+        }
+    }
+
+    /// Takes the account of a reservation that Redis has just made.
+    pub(crate) fn open(self: &Arc<Self>, redis: Connection, reservation: Reservation) -> Account {
+        let request = reservation.request;
+        let open = Arc::new(Open { reservation, output: AtomicU64::new(0), since: Instant::now() });
+        self.open.lock().insert(request, Arc::clone(&open));
+        self.metrics.reservations_open.inc();
+        Account {
+            meter: Arc::clone(self),
+            redis,
+            open,
+            upstream: None,
+            attempts: 0,
+            first_byte_ms: None,
+            settled: false,
+        }
+    }
+
+    /// A reservation of which Redis has not said whether it made it. It is ended with nothing used.
+    pub(crate) fn uncertain(&self, request: RequestId) {
+        let settlement = Settlement {
+            upstream: String::new(),
+            tokens: Tokens::default(),
+            charged: 0,
+            excess: 0,
+            cost_nano_usd: 0,
+            outcome: Outcome::Unsent,
+            measured: true,
+            attempts: 0,
+            first_byte_ms: None,
+            finished_ms: self.clock.unix_ms(),
+        };
+        self.unsettled.lock().push(Unsettled { request, reservation: None, settlement });
+    }
+
+    /// Open reservations that have to be renewed.
+    pub(crate) fn renewals(&self) -> Vec<Renewal> {
+        let open = self.open.lock();
+        let old = open.values().filter(|open| open.since.elapsed() >= RENEW_AFTER);
+        old.map(|open| Renewal {
+            request: open.reservation.request,
+            output: open.output.load(Ordering::Relaxed),
+        })
+        .collect()
+    }
+
+    /// All open reservations.
+    pub(crate) fn all_open(&self) -> Vec<Arc<Open>> {
+        self.open.lock().values().map(Arc::clone).collect()
+    }
+
+    /// How many requests are open or not confirmed.
+    pub(crate) fn outstanding(&self) -> usize {
+        self.open.lock().len() + self.unsettled.lock().len()
+    }
+
+    /// Takes what is unsettled; what still is goes back with [`Meter::put_back`].
+    pub(crate) fn take_unsettled(&self) -> Vec<Unsettled> {
+        std::mem::take(&mut *self.unsettled.lock())
+    }
+
+    pub(crate) fn put_back(&self, unsettled: impl IntoIterator<Item = Unsettled>) {
+        self.unsettled.lock().extend(unsettled);
+    }
+
+    /// Redis has the settlement at this place.
+    pub(crate) fn retain(
+        &self,
+        stream_id: String,
+        reservation: Reservation,
+        settlement: Settlement,
+    ) {
+        let mut retained = self.retained.lock();
+        if retained.len() >= MOST_RETAINED {
+            retained.pop_front();
+        }
+        let since = Instant::now();
+        retained.push_back(Retained { stream_id, reservation, settlement, since });
+    }
+
+    /// What Redis might lose, oldest first.
+    pub(crate) fn retained(&self) -> Vec<Retained> {
+        self.retained.lock().iter().cloned().collect()
+    }
+
+    /// What was brought back has another place now.
+    pub(crate) fn moved(&self, from: &str, to: String) {
+        let mut retained = self.retained.lock();
+        if let Some(place) = retained.iter_mut().find(|retained| retained.stream_id == from) {
+            place.stream_id = to;
+        }
+    }
+
+    /// Forgets what is in the ledger, and on Redis' disk.
+    pub(crate) fn forget(&self, in_ledger: &Watermark) {
+        let mut retained = self.retained.lock();
+        while let Some(first) = retained.front() {
+            let safe = first.since.elapsed() >= recovery::KEEP;
+            if !safe || !in_ledger.covers(&first.stream_id) {
+                break;
+            }
+            retained.pop_front();
+        }
+        self.metrics.retained.set(i64::try_from(retained.len()).unwrap_or(i64::MAX));
+    }
+}
+
+/// The account of one request: settled exactly once, at the latest when it is dropped.
+pub(crate) struct Account {
+    pub(crate) meter: Arc<Meter>,
+    redis: Connection,
+    pub(crate) open: Arc<Open>,
+    /// Who was asked last.
+    pub(crate) upstream: Option<(Arc<Upstream>, Arc<Lane>)>,
+    pub(crate) attempts: u32,
+    pub(crate) first_byte_ms: Option<u64>,
+    settled: bool,
+}
+
+impl Account {
+    /// Output tokens so far.
+    pub(crate) fn counted(&self, output: u64) {
+        self.open.output.store(output, Ordering::Relaxed);
+    }
+
+    /// Ends the request.
+    pub(crate) fn settle(mut self, outcome: Outcome, tokens: Tokens, measured: bool) {
+        self.end(outcome, tokens, measured);
+    }
+
+    fn end(&mut self, outcome: Outcome, tokens: Tokens, measured: bool) {
+        if std::mem::replace(&mut self.settled, true) {
+            return;
+        }
+        let reservation = &self.open.reservation;
+        let (charged, excess) = reservation.charge(tokens);
+        let cost_nano_usd = self.cost(tokens);
+        if excess > 0 {
+            let beyond = u128::from(cost_nano_usd) * u128::from(excess)
+                / u128::from((charged + excess).max(1));
+            self.meter.metrics.excess(excess, u64::try_from(beyond).unwrap_or(u64::MAX));
+        }
+        if measured && outcome != Outcome::Unsent && outcome != Outcome::Refused {
+            let input = tokens.input + tokens.cached_input;
+            self.meter.metrics.measured_input(reservation.input, input);
+        }
+        let settlement = Settlement {
+            upstream: self
+                .upstream
+                .as_ref()
+                .map_or_else(String::new, |(_, lane)| lane.name.clone()),
+            tokens,
+            charged,
+            excess,
+            cost_nano_usd,
+            outcome,
+            measured,
+            attempts: self.attempts,
+            first_byte_ms: self.first_byte_ms,
+            finished_ms: self.meter.clock.unix_ms(),
+        };
+        let (meter, open) = (Arc::clone(&self.meter), Arc::clone(&self.open));
+        let redis = self.redis.clone();
+        let task = async move { confirm(&meter, &redis, &open, settlement).await };
+        // Without a runtime the process is gone: the reservation's lease passes.
+        if let Ok(runtime) = Handle::try_current() {
+            self.meter.tasks.spawn_on(task, &runtime);
+        }
+    }
+
+    fn cost(&self, tokens: Tokens) -> u64 {
+        let offer = |(upstream, _): &(Arc<Upstream>, Arc<Lane>)| {
+            upstream.offer(self.open.reservation.model).cloned()
+        };
+        let offer: Option<Offer> = self.upstream.as_ref().and_then(offer);
+        offer.map_or(0, |offer| offer.cost(tokens, self.meter.clock.now()))
+    }
+}
+
+impl Drop for Account {
+    /// Nobody settled it: its task was dropped, because its client left or the process ends.
+    fn drop(&mut self) {
+        if self.settled {
+            return;
+        }
+        let ending = self.meter.ending.load(Ordering::Relaxed);
+        let outcome = if ending { Outcome::Drained } else { Outcome::ClientGone };
+        // Nothing was sent, so nothing was used; else the input was, and what was counted.
+        let tokens = if self.attempts == 0 {
+            Tokens::default()
+        } else {
+            Tokens {
+                input: self.open.reservation.input,
+                output: self.open.output.load(Ordering::Relaxed),
+                ..Tokens::default()
+            }
+        };
+        self.end(outcome, tokens, self.attempts == 0);
+    }
+}
+
+/// Tells Redis, and remembers what it said.
+async fn confirm(meter: &Meter, redis: &Connection, open: &Open, settlement: Settlement) {
+    let reservation = open.reservation.clone();
+    let request = reservation.request;
+    match redis.settle(request, &settlement).await {
+        Ok(Some(settled)) => meter.retain(settled.stream_id, reservation, settlement),
+        // Its lease had passed: it is in the ledger, estimated.
+        Ok(None) => tracing::warn!(%request, "settled by its lease"),
+        Err(error) => {
+            if !error.is_transient() {
+                tracing::error!(error = %oc_service::chain(&error), %request, "not settled");
+            }
+            let unsettled = Unsettled { request, reservation: Some(reservation), settlement };
+            meter.put_back([unsettled]);
+        }
+    }
+    // Last: at every moment it is in one of the places.
+    meter.open.lock().remove(&request);
+    meter.metrics.reservations_open.dec();
+}

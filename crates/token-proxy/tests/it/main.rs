@@ -1,0 +1,20 @@
+//! The proxy as a process, between real clients, Redis, Postgres, and a stand-in provider.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use oc_sandbox::{
+    kimi::Options,
+    stack::{Setup, Stack},
+};
+
+mod admission;
+mod answers;
+
+fn setup() -> Setup {
+    let kimi = Options { capture: true, ..Options::default() };
+    Setup { kimi, ..Setup::new(env!("CARGO_BIN_EXE_oc-token-proxy")) }
+}
+
+async fn start() -> Stack {
+    Stack::start(setup()).await.unwrap()
+}
