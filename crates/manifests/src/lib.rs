@@ -1,7 +1,7 @@
 //! Kubernetes objects from specs: the one renderer that CLI, Nix and operator share.
 //!
 //! ```text
-//!  Inventory ──────────────► platform(..) ──► namespaces, CRD, Postgres, Redis, backups, policies
+//!  Inventory ──────────────► platform(..) ──► namespaces, Postgres, Redis, backups, token proxy, alerts
 //!  Inventory + TenantSpec ─► tenant(..) ────► the eight objects of one sealed namespace
 //! ```
 //!

@@ -16,6 +16,19 @@ use crate::{
     labels::{Labels, NAME, NAMESPACE, TENANT, selector},
 };
 
+/// Addresses that are nobody's on the Internet: this host, private networks, link-local (where
+/// clouds serve machines their credentials), multicast and the rest of what IANA reserves.
+const RESERVED: [&str; 8] = [
+    "0.0.0.0/8",
+    "10.0.0.0/8",
+    "100.64.0.0/10",
+    "127.0.0.0/8",
+    "169.254.0.0/16",
+    "172.16.0.0/12",
+    "192.168.0.0/16",
+    "224.0.0.0/3",
+];
+
 /// A port that policy lets through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Port {
@@ -38,6 +51,11 @@ pub enum Peer {
     Dns,
     /// Addresses outside the cluster.
     Networks(Vec<String>),
+    /// Every public address, and none of these networks.
+    Internet {
+        /// The cluster's own networks, which need not be of the private ranges.
+        except: Vec<String>,
+    },
 }
 
 impl Peer {
@@ -75,6 +93,12 @@ impl Peer {
                     ..NetworkPolicyPeer::default()
                 };
                 return networks.iter().map(block).collect();
+            }
+            Self::Internet { except } => {
+                let reserved = RESERVED.map(str::to_owned);
+                let except = reserved.iter().chain(except).cloned().collect();
+                let block = IPBlock { cidr: "0.0.0.0/0".to_owned(), except: Some(except) };
+                NetworkPolicyPeer { ip_block: Some(block), ..NetworkPolicyPeer::default() }
             }
         };
         vec![peer]

@@ -1,8 +1,10 @@
-//! The platform's base: what must be there before the first service of ours.
+//! The platform: its base, which must be there before the first service of ours, and the
+//! services.
 //!
-//! Each service's own objects are made by [`crate::Service`], in the part that brings the service.
+//! Each service's objects are made by [`crate::Service`].
 //! Secrets are none of our output. The ones that these objects name: `postgres` (`password`),
-//! `redis` (`users.acl`), `backup` (`rclone.conf` with the keys of remote `s3`).
+//! `redis` (`users.acl`), `backup` (`rclone.conf` with the keys of remote `s3`), `token-proxy`
+//! (`upstreams.json`, `platform-token.pub`, `database-url`, `redis-url`).
 
 use k8s_openapi::{
     api::{core::v1::Namespace, node::v1::RuntimeClass, scheduling::v1::PriorityClass},
@@ -18,11 +20,13 @@ use crate::{
 };
 
 mod backup;
+mod monitoring;
 mod postgres;
 mod redis;
 mod stateful;
+mod token_proxy;
 
-/// Every object of the platform's base, in the order in which they can be applied.
+/// Every object of the platform, in the order in which they can be applied.
 pub fn platform(inventory: &Inventory) -> Vec<Object> {
     let mut objects: Vec<Object> = vec![
         namespace(PLATFORM, "restricted").into(),
@@ -38,6 +42,7 @@ pub fn platform(inventory: &Inventory) -> Vec<Object> {
     objects.extend(postgres::objects(inventory));
     objects.extend(redis::objects(inventory));
     objects.extend(backup::objects(inventory));
+    objects.extend(token_proxy::objects(inventory));
     objects.push(cert_manager().into());
     objects
 }

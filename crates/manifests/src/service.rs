@@ -35,6 +35,8 @@ use crate::{
 const USER: i64 = 65_532;
 /// Health and metrics, the same in every service.
 const ADMIN: u16 = 9090;
+/// What a process that is done needs to send its last traces.
+const LAST_WORDS_SECONDS: i64 = 5;
 
 /// A service of ours in namespace `platform`.
 #[derive(Clone, Debug)]
@@ -51,7 +53,7 @@ pub struct Service {
     pub cpu_millis: (u32, u32),
     /// Mebibytes of memory, request and limit.
     pub memory_mib: (u32, u32),
-    /// Configuration that is no secret.
+    /// Configuration that is no secret, besides what every service is told.
     pub environment: Vec<(&'static str, String)>,
     /// A Secret of which every key is a file under `/etc/openclaw/secret`.
     pub secret: Option<&'static str>,
@@ -61,7 +63,7 @@ pub struct Service {
     pub egress: Vec<(Peer, Vec<Port>)>,
     /// What it may do in the Kubernetes API.
     pub access: Access,
-    /// How long it may take to drain, in seconds.
+    /// How long it may take to end, in seconds: five less for the work in hand.
     pub grace_seconds: i64,
 }
 
@@ -246,8 +248,8 @@ impl Service {
         ports.extend(self.port.map(|number| port("http", number)));
         let mut mounts = vec![pod::mount("tmp", "/tmp")];
         mounts.extend(self.secret.map(|_| pod::read_only("secret", "/etc/openclaw/secret")));
-        let env: Vec<EnvVar> =
-            self.environment.iter().map(|(name, value)| pod::env(name, value)).collect();
+        let own = self.environment.iter().map(|(name, value)| pod::env(name, value));
+        let env: Vec<EnvVar> = self.process().into_iter().chain(own).collect();
         let resources = Resources {
             cpu_millis: self.cpu_millis,
             memory_mib: self.memory_mib,
@@ -257,7 +259,7 @@ impl Service {
             name: self.name.to_owned(),
             image: Some(format!("{}/{}:{}", image.registry, self.name, image.tag)),
             image_pull_policy: Some("IfNotPresent".to_owned()),
-            env: Some(env).filter(|env| !env.is_empty()),
+            env: Some(env),
             ports: Some(ports),
             startup_probe: Some(pod::http_probe("/livez", "admin", 2, 30)),
             readiness_probe: Some(pod::http_probe("/readyz", "admin", 5, 2)),
@@ -267,6 +269,16 @@ impl Service {
             volume_mounts: Some(mounts),
             ..Container::default()
         }
+    }
+
+    /// What the process kit of every service is told.
+    fn process(&self) -> [EnvVar; 2] {
+        // The process cuts itself off first, and says in its log what it cut.
+        let grace = format!("{}s", self.grace_seconds.saturating_sub(LAST_WORDS_SECONDS));
+        [
+            pod::env("OPENCLAW_ADMIN_LISTEN", format!("0.0.0.0:{ADMIN}")),
+            pod::env("OPENCLAW_GRACE", grace),
+        ]
     }
 
     /// Pods on different nodes where there are several.

@@ -106,9 +106,9 @@ impl Verifier {
     /// Takes other keys from now on; tokens of keys that are gone are forgotten.
     pub fn replace(&self, ring: KeyRing) {
         let mut state = self.state.write();
-        let stays = |_: &Box<str>, entry: &mut Entry| ring.keys().contains(&entry.key);
-        state.recent.retain(stays);
-        state.older.retain(stays);
+        let stays = |entry: &Entry| ring.keys().contains(&entry.key);
+        state.recent.retain(|_, entry| stays(entry));
+        state.older.retain(|_, entry| stays(entry));
         state.ring = Arc::new(ring);
     }
 

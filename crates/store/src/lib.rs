@@ -1,1 +1,20 @@
-//! Postgres: accounts, tenants, periods, the ledger.
+//! Postgres: accounts, tenants, periods, the ledger. The only crate that knows Postgres; one module
+//! of free functions for each aggregate.
+//!
+//! Every call ends within three seconds, whatever becomes of Postgres; what could not be done says
+//! by [`Error::is_transient`] whether it is worth trying again.
+//!
+//! Queries are checked when they are compiled, against `.sqlx/`, which `cargo xtask codegen` writes.
+
+pub mod accounts;
+pub mod lock;
+pub mod migrations;
+pub mod periods;
+pub mod tenants;
+pub mod usage;
+
+mod connection;
+mod error;
+
+pub use connection::Store;
+pub use error::Error;

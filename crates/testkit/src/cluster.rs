@@ -2,8 +2,7 @@
 
 use std::{
     fs,
-    net::{Ipv4Addr, SocketAddr},
-    os::fd::OwnedFd,
+    net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -15,11 +14,11 @@ use kube::{
     client::Body,
     config::{KubeConfigOptions, Kubeconfig},
 };
-use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
 use crate::{
     Write, audit,
     pki::Authority,
+    port::ReservedPort,
     process::{Group, Usage},
     provisioner::Provisioner,
     tools::{self, ControlPlane},
@@ -170,26 +169,6 @@ impl Cluster {
 
     pub(crate) fn has_controllers(&self) -> bool {
         self.controllers
-    }
-}
-
-/// A loopback port which stays ours: a bound socket that never listens, beside which the API server
-/// binds its own (`--permit-port-sharing`). A port that was free a moment ago would be a race
-/// between parallel tests.
-#[derive(Debug)]
-struct ReservedPort {
-    address: SocketAddr,
-    _socket: OwnedFd,
-}
-
-impl ReservedPort {
-    fn new() -> Result<Self> {
-        let (family, kind) = (AddressFamily::INET, SocketType::STREAM);
-        let socket = rustix::net::socket_with(family, kind, SocketFlags::CLOEXEC, None)?;
-        rustix::net::sockopt::set_socket_reuseport(&socket, true)?;
-        rustix::net::bind(&socket, &SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
-        let address = rustix::net::getsockname(&socket)?.try_into()?;
-        Ok(Self { address, _socket: socket })
     }
 }
 

@@ -1,10 +1,11 @@
 //! What tests need and production does not: a real Kubernetes control plane on loopback, simulated
-//! nodes and volumes, and a strict server-side apply that keeps the API's warnings.
+//! nodes and volumes, a strict server-side apply that keeps the API's warnings, and private servers
+//! of Postgres and Redis.
 //!
 //! A [`Cluster`] is etcd, kube-apiserver, kube-controller-manager, kube-scheduler and kwok as
 //! processes of this machine. It needs no root, no container and no network: [`tools`] builds the
-//! programs once from pinned Go modules. Whatever way the test process ends, nothing of a cluster
-//! stays behind. Nothing here runs a container: a pod that is `Running` on a simulated node is a
+//! programs once from pinned Go modules. A [`Postgres`] or [`Redis`] is the machine's own program on
+//! a port of its own. Whatever way the test process ends, nothing of these stays behind. Nothing here runs a container: a pod that is `Running` on a simulated node is a
 //! status and no more.
 //!
 //! ```no_run
@@ -32,13 +33,18 @@ mod audit;
 mod cluster;
 mod nodes;
 mod pki;
+mod port;
+mod postgres;
 mod process;
 mod provisioner;
+mod redis;
 mod wait;
 
 pub use apply::{Report, apply_strict};
 pub use audit::Write;
 pub use cluster::{Cluster, Options};
 pub use nodes::SimulatedNode;
+pub use postgres::Postgres;
 pub use process::Usage;
+pub use redis::{Redis, RedisOptions};
 pub use wait::wait_for;

@@ -1,4 +1,4 @@
-//! A cluster by hand, and its programs in advance.
+//! A cluster or databases by hand, and the programs in advance.
 
 #![expect(clippy::print_stdout, reason = "a command-line tool")]
 
@@ -6,9 +6,9 @@ use std::{io::Write, process::ExitCode};
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use oc_testkit::{Cluster, Options, SimulatedNode, tools};
+use oc_testkit::{Cluster, Options, Postgres, Redis, RedisOptions, SimulatedNode, tools};
 
-/// A real Kubernetes control plane on loopback, for tests and for people.
+/// A real Kubernetes control plane, Postgres and Redis on loopback, for tests and for people.
 #[derive(Parser)]
 struct Arguments {
     #[command(subcommand)]
@@ -25,14 +25,15 @@ enum Command {
         #[arg(long, default_value_t = 3)]
         nodes: u32,
     },
+    /// Runs a Postgres and a Redis until Ctrl-C.
+    Databases,
 }
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Tools => show_tools(),
-        Command::Up { nodes } => tokio::runtime::Runtime::new()
-            .map_err(anyhow::Error::from)
-            .and_then(|runtime| runtime.block_on(up(nodes))),
+        Command::Up { nodes } => block_on(up(nodes)),
+        Command::Databases => block_on(databases()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -41,6 +42,10 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn block_on(command: impl Future<Output = Result<()>>) -> Result<()> {
+    tokio::runtime::Runtime::new()?.block_on(command)
 }
 
 fn show_tools() -> Result<()> {
@@ -68,6 +73,18 @@ async fn up(nodes: u32) -> Result<()> {
         println!("# {} {} {} MiB", process.name, process.pid, process.resident_bytes >> 20);
     }
     println!("# Ctrl-C ends it");
+    tokio::signal::ctrl_c().await?;
+    Ok(())
+}
+
+async fn databases() -> Result<()> {
+    let postgres = Postgres::start().await?;
+    let redis = Redis::start(RedisOptions { durable: true }).await?;
+    println!("export DATABASE_URL={}", postgres.url());
+    println!("export REDIS_URL={}", redis.url());
+    println!("# postgres {}", postgres.pid());
+    println!("# redis-server {}", redis.pid());
+    println!("# Ctrl-C ends them");
     tokio::signal::ctrl_c().await?;
     Ok(())
 }

@@ -1,23 +1,36 @@
-//! The processes of one cluster, and the certainty that they end.
+//! The processes of one cluster or server, and the certainty that they end.
 
 use std::{
     fs::{self, File},
-    os::unix::process::CommandExt,
+    os::unix::{fs::chown, process::CommandExt},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
+    thread::sleep,
+    time::Duration,
 };
 
 use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 /// Room that etcd's preallocated log, its database and the audit log find on tmpfs, in bytes.
 const ROOM: u64 = 1 << 30;
 
-/// Ends a cluster whose test process is gone: its standard input is a pipe that only the test
-/// process holds, so it ends with that process, whatever killed it. `$1` is the process group, `$2`
-/// the directory. The parent-death signal would be no alternative: it tells of the thread that
-/// spawned, and setting it takes `unsafe` code.
-const WATCHDOG: &str = r#"trap '' HUP INT TERM; cat >/dev/null; kill -KILL "-$1"; rm -rf -- "$2""#;
+/// Ends a group whose test process is gone: its standard input is a pipe that only the test process
+/// holds, so it ends with that process, whatever killed it. `$1` is the process group, `$2` the
+/// directory, `$3` the signal to begin with. The parent-death signal would be no alternative: it
+/// tells of the thread that spawned, and setting it takes `unsafe` code.
+const WATCHDOG: &str = r#"
+    trap '' HUP INT TERM
+    cat >/dev/null
+    kill "-$3" "-$1"
+    for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+        kill -0 "-$1" || break
+        sleep 0.1
+    done
+    kill -KILL "-$1"
+    rm -rf -- "$2"
+"#;
 
 /// Processes of one process group and the directory they write to; both end with this value.
 #[derive(Debug)]
@@ -25,6 +38,32 @@ pub(crate) struct Group {
     members: Vec<Member>,
     watchdog: Option<Child>,
     directory: TempDir,
+    user: Option<User>,
+    farewell: Signal,
+}
+
+/// Whom programs run as.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct User {
+    uid: u32,
+    gid: u32,
+}
+
+impl User {
+    /// The first of `names` that this machine knows.
+    pub(crate) fn find(names: &[&str]) -> Result<Self> {
+        let table = fs::read_to_string("/etc/passwd").context("/etc/passwd")?;
+        let find = |name: &&str| {
+            let mut rows = table.lines().map(|row| row.split(':').collect::<Vec<_>>());
+            rows.find_map(|row| match row[..] {
+                [user, _, uid, gid, ..] if user == *name => {
+                    Some(Self { uid: uid.parse().ok()?, gid: gid.parse().ok()? })
+                }
+                _ => None,
+            })
+        };
+        names.iter().find_map(find).with_context(|| format!("no user {}", names.join(" or ")))
+    }
 }
 
 #[derive(Debug)]
@@ -54,7 +93,21 @@ impl Group {
         builder.prefix("oc-testkit-");
         let directory = if roomy { builder.tempdir_in(memory) } else { builder.tempdir() }
             .context("a temporary directory")?;
-        Ok(Self { members: Vec::new(), watchdog: None, directory })
+        let farewell = Signal::KILL;
+        Ok(Self { members: Vec::new(), watchdog: None, directory, user: None, farewell })
+    }
+
+    /// Gives the directory to `user`, and starts programs as that user.
+    pub(crate) fn run_as(mut self, user: User) -> Result<Self> {
+        chown(self.directory(), Some(user.uid), Some(user.gid))?;
+        self.user = Some(user);
+        Ok(self)
+    }
+
+    /// Begins the end with `signal`, for programs that leave something behind when they are killed.
+    pub(crate) fn farewell(mut self, signal: Signal) -> Self {
+        self.farewell = signal;
+        self
     }
 
     pub(crate) fn directory(&self) -> &Path {
@@ -71,7 +124,11 @@ impl Group {
         let log = self.directory().join(format!("{name}.log"));
         let out = File::create(&log)?;
         let leader = self.members.first().map(|member| member.child.id().cast_signed());
-        let child = Command::new(program)
+        let mut command = Command::new(program);
+        if let Some(User { uid, gid }) = self.user {
+            command.uid(uid).gid(gid);
+        }
+        let child = command
             .args(arguments)
             .env_clear() // No proxy, no Go tuning and no settings file of whoever runs the tests.
             .env("HOME", self.directory())
@@ -84,10 +141,32 @@ impl Group {
             .spawn()
             .with_context(|| format!("starting {}", program.display()))?;
         self.members.push(Member { name, child, log });
-        if self.watchdog.is_none() {
+        if leader.is_none() {
             self.watch()?;
         }
         Ok(())
+    }
+
+    /// How the process that leads the group ended, once it has.
+    pub(crate) fn ended(&mut self) -> Result<Option<ExitStatus>> {
+        let leader = self.members.first_mut().context("no process")?;
+        Ok(leader.child.try_wait()?)
+    }
+
+    /// The process that leads the group.
+    pub(crate) fn leader(&self) -> Option<u32> {
+        self.members.first().map(|leader| leader.child.id())
+    }
+
+    /// Kills every process with SIGKILL; the files stay.
+    pub(crate) fn kill(&mut self) {
+        for member in &mut self.members {
+            // Refused only where it has ended by itself.
+            let _ = member.child.kill();
+        }
+        for mut member in self.members.drain(..) {
+            let _ = member.child.wait();
+        }
     }
 
     /// An error if a process has ended.
@@ -123,14 +202,31 @@ impl Group {
         let watchdog = Command::new("sh")
             .args(["-c", WATCHDOG, "oc-testkit-watchdog", &leader.child.id().to_string()])
             .arg(self.directory())
+            .arg(self.farewell.as_raw().to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .process_group(0)
             .spawn()
             .context("starting the watchdog")?;
-        self.watchdog = Some(watchdog);
+        // The one of an earlier leader, after a restart.
+        end(self.watchdog.replace(watchdog));
         Ok(())
+    }
+
+    /// Asks the processes to end, and gives them a moment.
+    fn bid_farewell(&mut self) {
+        for member in &mut self.members {
+            if let Some(pid) = Pid::from_raw(member.child.id().cast_signed()) {
+                let _ = kill_process(pid, self.farewell);
+            }
+        }
+        for _ in 0..200 {
+            if self.members.iter_mut().all(|member| !matches!(member.child.try_wait(), Ok(None))) {
+                return;
+            }
+            sleep(Duration::from_millis(10));
+        }
     }
 }
 
@@ -138,17 +234,19 @@ impl Drop for Group {
     /// Also runs when a test panics; there is nobody to report to, and the watchdog stays until all
     /// else is gone.
     fn drop(&mut self) {
-        for member in &mut self.members {
-            let _ = member.child.kill();
+        if self.farewell != Signal::KILL {
+            self.bid_farewell();
         }
-        for member in &mut self.members {
-            let _ = member.child.wait();
-        }
+        self.kill();
         let _ = fs::remove_dir_all(self.directory.path());
-        if let Some(mut watchdog) = self.watchdog.take() {
-            let _ = watchdog.kill();
-            let _ = watchdog.wait();
-        }
+        end(self.watchdog.take());
+    }
+}
+
+fn end(watchdog: Option<Child>) {
+    if let Some(mut watchdog) = watchdog {
+        let _ = watchdog.kill();
+        let _ = watchdog.wait();
     }
 }
 

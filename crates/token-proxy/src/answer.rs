@@ -246,13 +246,10 @@ mod openai {
 
     pub(super) fn stream(text: &str, form: Form<'_>) -> String {
         let chunk = |choices: Value, usage: Value| {
-            let mut chunk = json!({
+            let chunk = json!({
                 "id": ID, "object": "chat.completion.chunk", "created": form.now.as_second(),
-                "model": form.model, "choices": choices,
+                "model": form.model, "choices": choices, "usage": usage,
             });
-            if !usage.is_null() {
-                chunk["usage"] = usage;
-            }
             format!("data: {chunk}\n\n")
         };
         let delta = |delta: Value, finish: Value| {
@@ -287,7 +284,9 @@ mod anthropic {
 
     pub(super) fn stream(text: &str, form: Form<'_>) -> String {
         let event = |kind: &str, mut data: Value| {
-            data["type"] = json!(kind);
+            if let Some(data) = data.as_object_mut() {
+                data.insert("type".to_owned(), json!(kind));
+            }
             format!("event: {kind}\ndata: {data}\n\n")
         };
         let message = message(&json!([]), &Value::Null, form);

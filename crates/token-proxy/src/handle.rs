@@ -311,9 +311,8 @@ impl Handler {
             Ok(Look::Known { policy, active, models, standing }) => {
                 Ok((models, policy, active, standing))
             }
-            Ok(Look::Other(_)) => Err(Problem::Unavailable),
             Err(Refusal::Problem(problem)) => Err(problem),
-            Err(Refusal::Notice(..)) => Err(Problem::Unavailable),
+            Ok(Look::Other(_)) | Err(Refusal::Notice(..)) => Err(Problem::Unavailable),
         }
     }
 }

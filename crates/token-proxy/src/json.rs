@@ -320,8 +320,8 @@ fn plain(text: &[u8]) -> usize {
     let (words, _) = text.as_chunks::<8>();
     for (index, word) in words.iter().enumerate() {
         let word = u64::from_le_bytes(*word);
-        let quote = zero(word ^ ONES * u64::from(b'"'));
-        let backslash = zero(word ^ ONES * u64::from(b'\\'));
+        let quote = zero(word ^ (ONES * u64::from(b'"')));
+        let backslash = zero(word ^ (ONES * u64::from(b'\\')));
         let control = word.wrapping_sub(ONES * 0x20) & !word;
         let special = (quote | backslash | control) & HIGH;
         if special != 0 {
@@ -347,10 +347,10 @@ mod tests {
 
     #[test]
     fn tokens_come_in_order_with_their_places() {
+        use Token::{Close, Key, Open, Scalar, Text};
         let text = r#" {"a": [1, "x\"y", true], "b": {}} "#;
         let mut seen = Vec::new();
         walk(text, |token, range| seen.push((token, &text[range]))).unwrap();
-        use Token::{Close, Key, Open, Scalar, Text};
         assert_eq!(
             seen,
             [

@@ -112,7 +112,6 @@ fn added() -> Histogram {
 
 impl Metrics {
     /// Metrics that the registry knows, all under `token_proxy`.
-    #[expect(clippy::too_many_lines, reason = "a list")]
     pub(crate) fn new(registry: &mut Registry) -> Self {
         let metrics = Self {
             requests: Family::default(),

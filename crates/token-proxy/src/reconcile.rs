@@ -18,7 +18,7 @@ use crate::{
     upstreams::Upstreams,
 };
 
-const EVERY: Duration = Duration::from_secs(600);
+const EVERY: Duration = Duration::from_mins(10);
 const RETRY: Duration = Duration::from_secs(1);
 const BALANCE: Duration = Duration::from_secs(10);
 

@@ -31,7 +31,7 @@ use crate::{
 const MAX_WHOLE_BYTES: usize = 16 << 20;
 /// Reading on after the client left: so much, so long.
 const MAX_DRAIN_BYTES: usize = 4 << 20;
-const DRAIN: Duration = Duration::from_secs(60);
+const DRAIN: Duration = Duration::from_mins(1);
 
 /// The body of every response.
 pub(crate) enum Body {

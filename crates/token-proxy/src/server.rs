@@ -34,9 +34,9 @@ const MOST_CONNECTIONS: usize = 16_384;
 const MAX_HEAD_BYTES: usize = 64 << 10;
 const MAX_HEADERS: usize = 64;
 /// How long a head may take, and how long a connection may be idle.
-const HEAD: Duration = Duration::from_secs(60);
+const HEAD: Duration = Duration::from_mins(1);
 /// How long a client may take no byte of its answer.
-const STALLED: Duration = Duration::from_secs(60);
+const STALLED: Duration = Duration::from_mins(1);
 
 /// When the server stops.
 #[derive(Clone, Debug)]

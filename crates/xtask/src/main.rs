@@ -12,10 +12,13 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
 
+mod queries;
+
 /// Chores of the repository.
 #[derive(Parser)]
 enum Chore {
-    /// Writes the files that are made from code: schemas, CRD, the reference of the command line
+    /// Writes the files that are made from code: schemas, CRD, the reference of the command line,
+    /// checked queries
     Codegen {
         /// Changes nothing, and fails where a file is not what the code says
         #[arg(long)]
@@ -57,13 +60,13 @@ fn main() -> Result<()> {
         files.push((path, output(&binary, arguments)?));
     }
     files.push(("docs/cli.md", reference(&binary)?));
-    let mut stale = Vec::new();
+    let mut stale = queries::refresh(root, check)?;
     for (path, text) in files {
         let full = root.join(path);
         if fs::read_to_string(&full).is_ok_and(|old| old == text) {
             continue;
         }
-        stale.push(path);
+        stale.push(path.to_owned());
         if !check {
             fs::create_dir_all(full.parent().context("folder")?)?;
             fs::write(&full, text).with_context(|| format!("write {path}"))?;

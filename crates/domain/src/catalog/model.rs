@@ -28,7 +28,7 @@ pub struct Model {
     pub max_output_tokens: u32,
     /// What a cached input token counts against a quota, in percent of an uncached one: the ratio
     /// of their prices (the dearest of the Kimi models that tenants may get: 0.19 to 0.95 US
-    /// dollars a million, LiteLLM 1.106's price table).
+    /// dollars a million, `LiteLLM` 1.106's price table).
     pub cached_input_percent: u32,
     /// Whether it can think before it answers.
     pub reasoning: bool,

@@ -10,7 +10,8 @@ use crate::{
 };
 
 const IMAGE: &str = "docker.io/library/redis:8.2.3-alpine";
-const NAME: &str = "redis";
+pub(super) const NAME: &str = "redis";
+pub(super) const PORT: u16 = 6379;
 const CLIENTS: &[&str] =
     &["api", "billing", "browser-proxy", "channels", "egress-proxy", "operator", "token-proxy"];
 
@@ -51,7 +52,7 @@ pub(super) fn objects(inventory: &Inventory) -> Vec<Object> {
     };
     let database = Database {
         name: NAME,
-        port: 6379,
+        port: PORT,
         // `redis` in the Alpine image.
         user: 999,
         storage_gib: 5,

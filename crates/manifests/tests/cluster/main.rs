@@ -25,6 +25,9 @@ use serde_json::{Value, json};
 
 const MANAGER: &str = "manifests-test";
 
+/// Postgres, Redis, two token proxies.
+const PLATFORM_PODS: usize = 4;
+
 /// The example fleet, on its own nodes or on those of another inventory.
 fn fleet(inventory: &str) -> Fleet {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
@@ -132,7 +135,7 @@ async fn the_example_fleet_runs_on_five_nodes() -> Result<()> {
     let fleet = fleet(FIVE_NODES);
     let (_cluster, client) = cluster(&fleet).await?;
     apply_tenants(&client, &fleet).await?;
-    running(&client, oc_manifests::PLATFORM, 2).await?;
+    running(&client, oc_manifests::PLATFORM, PLATFORM_PODS).await?;
     for tenant in fleet.rendered() {
         let expected = usize::from(tenant.spec.runs());
         running(&client, &tenant.id.namespace(), expected).await?;
@@ -187,7 +190,7 @@ async fn on_one_node_everything_is_accepted_and_an_enterprise_tenant_waits() -> 
     let fleet = fleet(ONE_NODE);
     let (_cluster, client) = cluster(&fleet).await?;
     apply_tenants(&client, &fleet).await?;
-    running(&client, oc_manifests::PLATFORM, 2).await?;
+    running(&client, oc_manifests::PLATFORM, PLATFORM_PODS).await?;
     for tenant in fleet.rendered().filter(|tenant| tenant.spec.runs()) {
         let namespace = tenant.id.namespace();
         if tenant.spec.tier.to_string() != "enterprise" {
@@ -308,8 +311,8 @@ async fn a_service_gets_all_its_objects() -> Result<()> {
         access,
         grace_seconds: 30,
     };
-    let mut proxy = service("token-proxy", Access::None);
-    proxy.address = Some(fleet.inventory.cluster.data_plane.token_proxy);
+    let mut proxy = service("egress-proxy", Access::None);
+    proxy.address = Some(fleet.inventory.cluster.data_plane.egress_proxy);
     for service in [
         proxy,
         service("operator", Access::Cluster(vec![rule(&["get", "list", "watch"])])),
@@ -318,7 +321,7 @@ async fn a_service_gets_all_its_objects() -> Result<()> {
         let objects = service.objects(&fleet.inventory);
         apply(&client, &objects).await.with_context(|| service.name.to_owned())?;
     }
-    // Two pods each, besides Postgres and Redis.
-    running(&client, oc_manifests::PLATFORM, 8).await?;
+    // Two pods each.
+    running(&client, oc_manifests::PLATFORM, PLATFORM_PODS + 6).await?;
     Ok(())
 }

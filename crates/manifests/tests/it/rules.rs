@@ -112,10 +112,25 @@ fn s16_a_tenant_reaches_the_four_services_and_nothing_else() {
 }
 
 #[test]
-fn s16_no_policy_allows_the_whole_internet() {
+fn s16_the_token_proxy_alone_reaches_the_internet_by_https_and_nothing_private() {
     for inventory in [one_node(), five_nodes()] {
-        let text = serde_json::to_string(&oc_manifests::platform(&inventory)).unwrap();
-        assert!(!text.contains("0.0.0.0/0") && !text.contains("::/0"));
+        let platform = serde_json::to_value(oc_manifests::platform(&inventory)).unwrap();
+        let (mut open, rest): (Vec<&Value>, Vec<&Value>) =
+            platform.as_array().unwrap().iter().partition(|object| {
+                object["kind"] == "NetworkPolicy" && object["metadata"]["name"] == "token-proxy"
+            });
+        let rest = json!(rest).to_string();
+        assert!(!rest.contains("0.0.0.0/0\"") && !rest.contains("::/0"));
+        let egress = open.remove(0)["spec"]["egress"].as_array().unwrap();
+        let rule = egress.iter().find(|rule| rule["to"][0].get("ipBlock").is_some()).unwrap();
+        assert_eq!(rule["ports"], json!([{"protocol": "TCP", "port": 443}]));
+        assert_eq!(rule["to"].as_array().unwrap().len(), 1);
+        let except = rule["to"][0]["ipBlock"]["except"].to_string();
+        let cluster = &inventory.cluster;
+        for inside in [cluster.private_network, cluster.cluster_cidr, cluster.service_cidr] {
+            assert!(except.contains(&format!("\"{}\"", inside.0)), "{except}");
+        }
+        assert!(except.contains("169.254.0.0/16"), "the cloud's metadata: {except}");
     }
 }
 

@@ -28,6 +28,7 @@ async fn a_stopped_cluster_leaves_nothing() {
 async fn a_panicking_test_leaves_nothing() {
     let cluster = Cluster::start(Options::api_only()).await.unwrap();
     let (pids, directory) = remains(&cluster);
+    #[expect(clippy::disallowed_methods, reason = "the panic is what the test waits for")]
     let panicked = tokio::spawn(async move {
         assert!(cluster.directory().ends_with("nowhere"), "on purpose");
     });

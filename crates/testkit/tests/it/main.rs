@@ -1,4 +1,4 @@
-//! The test kit tried on itself, against real control planes.
+//! The test kit tried on itself, against real control planes and servers.
 
 #![expect(
     clippy::expect_used,
@@ -15,6 +15,7 @@ use tokio::{sync::OnceCell, time::Instant};
 
 mod applying;
 mod lifetime;
+mod servers;
 mod workloads;
 
 const PATIENCE: Duration = Duration::from_secs(30);

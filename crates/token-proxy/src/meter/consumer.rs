@@ -55,7 +55,7 @@ impl Consumer {
                     reclaimed = Instant::now();
                     let events = self.events.reclaim(ABANDONED, BATCH).await?;
                     moved += self.record(events).await?;
-                    self.events.forget_consumers(Duration::from_secs(3600)).await?;
+                    self.events.forget_consumers(Duration::from_hours(1)).await?;
                 }
                 let events = self.events.read(BATCH).await?;
                 let few = events.len() < BATCH / 4;

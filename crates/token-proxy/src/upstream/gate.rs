@@ -144,6 +144,7 @@ impl State {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "tasks of a test end with it")]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 

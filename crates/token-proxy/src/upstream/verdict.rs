@@ -20,9 +20,9 @@ pub(crate) enum Verdict {
 
 /// How long a key that is of no use is left alone: long enough not to be a nuisance, short enough
 /// that paying helps soon.
-pub(crate) const UNUSABLE: Duration = Duration::from_secs(300);
+pub(crate) const UNUSABLE: Duration = Duration::from_mins(5);
 const LIMITED: Duration = Duration::from_secs(1);
-const LONGEST: Duration = Duration::from_secs(60);
+const LONGEST: Duration = Duration::from_mins(1);
 
 #[derive(Debug, Default, Deserialize)]
 struct Wire {
@@ -43,7 +43,7 @@ struct Detail {
 /// What an answer with an error status means.
 pub(crate) fn judge(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Verdict {
     match status.as_u16() {
-        401 | 402 | 403 => Verdict::Unusable,
+        401..=403 => Verdict::Unusable,
         429 => limited(headers, body),
         400..=499 if status != StatusCode::REQUEST_TIMEOUT => Verdict::Refused,
         _ => Verdict::Failed,
