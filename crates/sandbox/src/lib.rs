@@ -1,1 +1,15 @@
 //! Stand-ins for what lives on the internet, and the load that tests them.
+//!
+//! [`kimi`] answers as the provider of language models does, well or badly, and logs what it
+//! served; `load` asks it, directly or through a proxy, and measures.
+
+use std::time::Duration;
+
+pub mod kimi;
+pub mod load;
+pub mod stack;
+
+/// A length of time such as `20ms`.
+pub fn duration(text: &str) -> Result<Duration, jiff::Error> {
+    text.parse::<jiff::SignedDuration>()?.try_into()
+}
