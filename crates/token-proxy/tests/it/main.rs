@@ -1,6 +1,7 @@
 //! The proxy as a process, between real clients, Redis, Postgres, and a stand-in provider.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::disallowed_methods, reason = "tasks of a test end with it")]
 
 use oc_sandbox::{
     kimi::Options,
@@ -9,6 +10,8 @@ use oc_sandbox::{
 
 mod admission;
 mod answers;
+mod hostile;
+mod operations;
 
 fn setup() -> Setup {
     let kimi = Options { capture: true, ..Options::default() };
