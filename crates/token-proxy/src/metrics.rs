@@ -173,8 +173,25 @@ impl Metrics {
             "What the provider took to what the ledger says, minus 1",
             m.drift.clone(),
         );
+        metrics.begin();
         metrics
     }
+
+    /// A series that is not there yet looks like one that is broken.
+    fn begin(&self) {
+        for reason in Self::REASONS {
+            drop(self.limited.get_or_create(&Reason { reason }));
+        }
+        for outcome in ["whole", "too_large", "too_long", "none"] {
+            drop(self.drains.get_or_create(&Drain { outcome }));
+        }
+        for percent in [80, 90, 100] {
+            drop(self.quota_warnings.get_or_create(&Percent { percent }));
+        }
+    }
+
+    const REASONS: [&str; 6] =
+        ["rate", "concurrency", "suspended", "unpaid", "quota", "unavailable"];
 
     /// An admitted request has ended.
     pub(crate) fn ended(&self, outcome: Outcome, dialect: Dialect, stream: bool) {
@@ -231,6 +248,11 @@ impl Metrics {
     /// How reading on after a client ended.
     pub(crate) fn drained(&self, outcome: &'static str) {
         self.drains.get_or_create(&Drain { outcome }).inc();
+    }
+
+    /// A provider whose bill is compared with the ledger.
+    pub(crate) fn compared(&self, upstream: &str) {
+        drop(self.drift.get_or_create(&ByUpstream { upstream: upstream.to_owned() }));
     }
 
     /// How far a provider's bill and the ledger are apart.

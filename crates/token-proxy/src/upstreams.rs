@@ -43,6 +43,9 @@ impl Upstreams {
     /// Shows which keys are left alone.
     pub(crate) fn observe(&self, metrics: &Metrics) {
         for upstream in &self.pool.load().upstreams {
+            if upstream.balance.is_some() {
+                metrics.compared(&upstream.name);
+            }
             for lane in &upstream.lanes {
                 let open = lane.breaker.open_for(Instant::now()).is_some();
                 metrics.breaker(&upstream.name, &lane.name, open);

@@ -13,7 +13,7 @@ async fn every_metric_of_the_alerts_and_the_dashboard_is_there() {
     let stack = start().await;
     let token = stack.tenant("c-metrics", 1_000).await.unwrap();
     for _ in 0..3 {
-        stack.chat(&token, &ask("hi")).await.unwrap();
+        stack.chat(&token, &ask("hi")).await.unwrap().bytes().await.unwrap();
     }
     let text = stack.proxy.metrics().await.unwrap();
     let list = include_str!("../../../manifests/monitoring/token-proxy.metrics");
@@ -21,7 +21,7 @@ async fn every_metric_of_the_alerts_and_the_dashboard_is_there() {
         let (name, kind) = line.rsplit_once(' ').unwrap();
         let name = name.split('{').next().unwrap();
         let base = name.strip_suffix("_total").filter(|_| kind == "counter").unwrap_or(name);
-        assert!(text.contains(&format!("# TYPE {base} {kind}\n")), "{line}");
+        assert!(text.contains(&format!("# TYPE {base} {kind}\n")), "{line}\n{text}");
     }
     assert!(text.contains("openclaw_token_proxy_requests_total{outcome=\"complete\","));
     assert!(!text.contains("c-metrics"), "a tenant's id is no label");
@@ -91,10 +91,10 @@ async fn suspension_and_revocation_hold_with_the_next_request() {
         policy,
         models: &[oc_domain::ModelId::KimiK2p5],
     };
-    connection.put_tenant(&mirror(1, false, i64::MAX - 1)).await.unwrap();
+    connection.mirror().unwrap().put_tenant(&mirror(1, false, i64::MAX - 1)).await.unwrap();
     let response = stack.chat(&token, &ask("hi")).await.unwrap();
     assert_eq!(response.headers()["x-openclaw-notice"], "suspended");
-    connection.put_tenant(&mirror(2, true, i64::MAX)).await.unwrap();
+    connection.mirror().unwrap().put_tenant(&mirror(2, true, i64::MAX)).await.unwrap();
     assert_eq!(stack.chat(&token, &ask("hi")).await.unwrap().status(), 401);
     let newer = stack.sign(&tenant, 2);
     assert_eq!(stack.chat(&newer, &ask("hi")).await.unwrap().status(), 200);
