@@ -104,3 +104,27 @@ kubernetes_schemas() {
   mv "$folder/wheel" "$home"
   rm -rf "$folder"
 }
+
+# Real clients for the token proxy's tests, as files beside them pin them: the SDKs of OpenAI and
+# Anthropic for Python and Node, the OpenClaw gateway, and Node as it wants it. The tests find them
+# by what is exported here.
+setup_clients() {
+  local pins=$root/crates/token-proxy/tests/clients home
+  python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || die "Python 3.11 or newer is needed"
+  home=$tools/clients-python-$(sha256sum "$pins/python/requirements.txt" | cut -c 1-12)
+  if [[ ! -e $home/complete ]]; then
+    say "installing the SDKs for Python from PyPI into $home"
+    python3 -m venv --clear "$home" &&
+      "$home/bin/pip" install --quiet --disable-pip-version-check --require-hashes -r "$pins/python/requirements.txt" &&
+      touch "$home/complete" || return
+  fi
+  export OPENCLAW_TEST_PYTHON=$home/bin/python
+  have npm || apt_packages npm
+  home=$tools/clients-node-$(sha256sum "$pins/node/package-lock.json" | cut -c 1-12)
+  if [[ ! -e $home/complete ]]; then
+    say "installing OpenClaw, the SDKs for Node and Node itself from npm into $home (1 GB, a minute)"
+    mkdir -p "$home" && cp "$pins"/node/{package.json,package-lock.json,.npmrc} "$home" &&
+      (cd "$home" && npm ci >/dev/null) && touch "$home/complete" || return
+  fi
+  export OPENCLAW_TEST_NODE_MODULES=$home/node_modules
+}

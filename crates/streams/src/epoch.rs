@@ -1,5 +1,7 @@
 //! One Redis process from its start to its end, and the scripts that were loaded into it.
 
+use std::sync::Arc;
+
 use redis::aio::ConnectionLike;
 
 use crate::Error;
@@ -44,7 +46,7 @@ const SOURCES: [&str; 12] = [
 /// fails, whoever has loaded scripts since.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Epoch {
-    run_id: String,
+    run_id: Arc<str>,
     hashes: Vec<String>,
 }
 
@@ -61,15 +63,43 @@ impl Epoch {
             let text = format!("local EPOCH = '{run_id}'\n{PRELUDE}\n{source}");
             hashes.push(redis::cmd("SCRIPT").arg("LOAD").arg(text).query_async(redis).await?);
         }
-        Ok(Self { run_id, hashes })
+        Ok(Self { run_id: run_id.into(), hashes })
     }
 
     /// The run id of the Redis process.
-    pub fn run_id(&self) -> &str {
+    pub fn run_id(&self) -> &Arc<str> {
         &self.run_id
+    }
+
+    /// A place on the stream, as this process says it.
+    pub(crate) fn place(&self, stream_id: &str) -> Place {
+        Place { run_id: Arc::clone(&self.run_id), id: stream_id.into() }
     }
 
     pub(crate) fn hash(&self, script: Script) -> &str {
         self.hashes.get(script as usize).map_or("", String::as_str)
+    }
+}
+
+/// Where an event is on the stream, and in which process' time: when that is over and Redis has lost
+/// its last seconds, another event may come to stand there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    pub(crate) run_id: Arc<str>,
+    pub(crate) id: StreamId,
+}
+
+/// A stream id as a number, comparable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct StreamId {
+    ms: u64,
+    sequence: u64,
+}
+
+impl From<&str> for StreamId {
+    fn from(text: &str) -> Self {
+        let (ms, sequence) = text.split_once('-').unwrap_or((text, "0"));
+        let number = |text: &str| text.parse().unwrap_or_default();
+        Self { ms: number(ms), sequence: number(sequence) }
     }
 }

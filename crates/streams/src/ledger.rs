@@ -12,9 +12,9 @@ use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::watch;
 
 use crate::{
-    Epoch, Error,
-    epoch::Script,
-    record::{Reservation, Settlement},
+    Epoch, Error, Place,
+    epoch::{Script, StreamId},
+    record::{Reservation, Settled, Settlement},
     verdict::{Answer, Policy, Standing, Verdict},
 };
 
@@ -47,6 +47,15 @@ pub struct Connection {
     epoch: watch::Receiver<Option<Arc<Epoch>>>,
 }
 
+/// Writes to one Redis process what Postgres says.
+///
+/// It is made before Postgres is asked, since what was read before a restart must not be written
+/// after it: the ledger may have grown, and a Redis that has lost everything counts from there.
+pub struct Mirror {
+    connection: Connection,
+    epoch: Arc<Epoch>,
+}
+
 /// What a request asks for.
 #[derive(Clone, Copy, Debug)]
 pub struct Reserve<'a> {
@@ -64,13 +73,6 @@ pub struct Reserve<'a> {
     pub output: u64,
     /// Output tokens below which the answer is of no use.
     pub least_output: u64,
-}
-
-/// A settlement that Redis has.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settled {
-    /// The usage event's place on the stream.
-    pub stream_id: String,
 }
 
 /// A tenant as the proxies have to know it.
@@ -132,22 +134,15 @@ pub struct Beat {
 /// A place on the stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Watermark {
-    id: (u64, u64),
+    id: StreamId,
     inclusive: bool,
 }
 
 impl Watermark {
-    /// Whether the event at `stream_id` lies below.
-    pub fn covers(&self, stream_id: &str) -> bool {
-        let id = place(stream_id);
-        id < self.id || (self.inclusive && id == self.id)
+    /// Whether the event at `place`, which Redis has, lies below.
+    pub fn covers(&self, place: &Place) -> bool {
+        place.id < self.id || (self.inclusive && place.id == self.id)
     }
-}
-
-/// A stream id as a number, comparable.
-pub(crate) fn place(stream_id: &str) -> (u64, u64) {
-    let (ms, sequence) = stream_id.split_once('-').unwrap_or((stream_id, "0"));
-    (ms.parse().unwrap_or_default(), sequence.parse().unwrap_or_default())
 }
 
 impl Ledger {
@@ -231,21 +226,20 @@ impl Connection {
         Answer::new(answer.await?)?.verdict()
     }
 
-    /// Ends a reservation with what was used; nothing if it has ended already.
+    /// Ends a reservation with what was used; gives the usage event's place, nothing if the
+    /// reservation has ended already.
     pub async fn settle(
         &self,
         request: RequestId,
         settlement: &Settlement,
-    ) -> Result<Option<Settled>, Error> {
+    ) -> Result<Option<Place>, Error> {
         let json = serde_json::to_vec(settlement).map_err(|_| Error::Answer)?;
-        let answer = self.call(Script::Settle, |command| {
-            command.arg(request.to_string()).arg(settlement.charged).arg(json);
-        });
-        let mut answer = Answer::new(answer.await?)?;
-        match answer.next::<u8>()? {
-            0 => Ok(None),
-            _ => Ok(Some(Settled { stream_id: answer.next()? })),
-        }
+        let epoch = self.current()?;
+        let mut command = evalsha(&epoch, Script::Settle);
+        command.arg(request.to_string()).arg(settlement.charged).arg(json);
+        let id: Option<String> =
+            redis::from_redis_value(self.run(&command).await?).map_err(|_| Error::Answer)?;
+        Ok(id.map(|id| epoch.place(&id)))
     }
 
     /// A sign of life of `proxy` and of its open reservations.
@@ -259,7 +253,7 @@ impl Connection {
         let mut answer = Answer::new(answer.await?)?;
         let alive = answer.next()?;
         let in_ledger = Watermark {
-            id: place(&answer.next::<String>()?),
+            id: answer.next::<String>()?.as_str().into(),
             inclusive: answer.next::<u8>()? == 1,
         };
         let lag = Duration::from_millis(answer.next()?);
@@ -275,14 +269,19 @@ impl Connection {
         self.run(&command).await.map(drop)
     }
 
-    /// Books reservations whose lease has passed, at most `limit`; says which.
-    pub async fn reap(&self, limit: u32) -> Result<Vec<RequestId>, Error> {
-        let answer = self.call(Script::Reap, |command| {
-            command.arg(limit);
-        });
-        let requests: Vec<String> =
-            redis::from_redis_value(answer.await?).map_err(|_| Error::Answer)?;
-        Ok(requests.iter().filter_map(|request| request.parse().ok()).collect())
+    /// Books reservations whose lease has passed, at most `limit`. Nobody else knows of them: as with
+    /// its own, the caller brings them back if Redis loses them.
+    pub async fn reap(&self, limit: u32) -> Result<Vec<Settled>, Error> {
+        let epoch = self.current()?;
+        let mut command = evalsha(&epoch, Script::Reap);
+        command.arg(limit);
+        match self.run(&command).await? {
+            Value::Array(reaped) => reaped
+                .into_iter()
+                .map(|one| Answer::new(one)?.settled(&epoch))
+                .collect(),
+            _ => Err(Error::Answer),
+        }
     }
 
     /// Who the tenant is and what is left, without admitting anything.
@@ -291,6 +290,19 @@ impl Connection {
             command.arg(tenant.as_str()).arg(generation);
         });
         Look::read(Answer::new(answer.await?)?)
+    }
+
+    /// To mirror what is read from Postgres from now on.
+    pub fn mirror(&self) -> Result<Mirror, Error> {
+        Ok(Mirror { connection: self.clone(), epoch: self.current()? })
+    }
+}
+
+impl Mirror {
+    async fn call(&self, script: Script, fill: impl FnOnce(&mut Cmd)) -> Result<(), Error> {
+        let mut command = evalsha(&self.epoch, script);
+        fill(&mut command);
+        self.connection.run(&command).await.map(drop)
     }
 
     /// Mirrors a tenant, see [`Tenant::version`].
@@ -307,7 +319,7 @@ impl Connection {
                 .arg(tenant.policy.encode())
                 .arg(models);
         });
-        answer.await.map(drop)
+        answer.await
     }
 
     /// Mirrors the account's current and next period; there may be none.
@@ -323,7 +335,7 @@ impl Connection {
                     .arg(period.used);
             }
         });
-        answer.await.map(drop)
+        answer.await
     }
 }
 

@@ -23,10 +23,10 @@ pub mod recovery;
 mod verdict;
 
 pub use call::Error;
-pub use epoch::Epoch;
+pub use epoch::{Epoch, Place};
 pub use events::{Delivered, Events};
 pub use ledger::{
-    Beat, Connection, Ledger, Limits, Look, Open, Period, Reserve, Settled, Tenant, Watermark,
+    Beat, Connection, Ledger, Limits, Look, Mirror, Open, Period, Reserve, Tenant, Watermark,
 };
-pub use record::{Reservation, Settlement};
+pub use record::{Reservation, Settled, Settlement};
 pub use verdict::{Admitted, Policy, Standing, Verdict};

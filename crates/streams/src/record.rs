@@ -6,6 +6,8 @@ use oc_domain::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::Place;
+
 /// Quota tokens set aside for one request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reservation {
@@ -23,6 +25,17 @@ pub struct Reservation {
     pub input: u64,
     /// What is set aside: the estimate and the output at most.
     pub amount: u64,
+}
+
+/// A request that Redis has booked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settled {
+    /// Its usage event's place on the stream.
+    pub place: Place,
+    /// What had been set aside.
+    pub reservation: Reservation,
+    /// How it ended.
+    pub settlement: Settlement,
 }
 
 /// How a request ended.

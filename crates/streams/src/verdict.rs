@@ -3,7 +3,7 @@
 use oc_domain::{AccountId, Locale, Thinking, TierId};
 use redis::{FromRedisValue, Value};
 
-use crate::Error;
+use crate::{Epoch, Error, Reservation, Settled};
 
 /// What a tenant may do, as the operator wrote it down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,6 +127,23 @@ impl Answer {
             reserved: self.next()?,
             ends_ms: self.next()?,
         })
+    }
+
+    /// Reads one of those that `reap.lua` returns.
+    pub(crate) fn settled(mut self, epoch: &Epoch) -> Result<Settled, Error> {
+        let place = epoch.place(&self.next::<String>()?);
+        let reservation = Reservation {
+            request: self.parse()?,
+            tenant: self.parse()?,
+            account: self.parse()?,
+            period: self.parse()?,
+            model: self.parse()?,
+            input: self.parse()?,
+            amount: self.parse()?,
+        };
+        let settlement = self.next::<String>()?;
+        let settlement = serde_json::from_str(&settlement).map_err(|_| Error::Answer)?;
+        Ok(Settled { place, reservation, settlement })
     }
 
     /// Reads what `reserve.lua` returns; the codes are those of `prelude.lua`.

@@ -81,16 +81,20 @@ impl Gatekeeper {
                 output: wanted.output.wanted,
                 least_output: wanted.output.least,
             };
+            let asking = self.meter.asking(request);
             let verdict = match self.redis.reserve(reserve).await {
                 Ok(verdict) => verdict,
                 Err(error) => {
-                    if !matches!(error, oc_streams::Error::Restarted) {
-                        self.meter.uncertain(request);
+                    if matches!(error, oc_streams::Error::Restarted) {
+                        asking.answered();
+                    } else {
+                        drop(asking);
                     }
                     self.redis_is_back(until, &error).await?;
                     continue;
                 }
             };
+            asking.answered();
             match verdict {
                 Verdict::Admitted(admitted) => {
                     if admitted.refresh {
@@ -264,9 +268,10 @@ impl Gatekeeper {
 
 /// Mirrors the tenant; false if there is none.
 async fn load_tenant(redis: Connection, store: Store, id: TenantId) -> anyhow::Result<bool> {
+    let mirror = redis.mirror()?;
     let Some((tenant, changed)) = tenants::find(&store, &id).await? else { return Ok(false) };
     let policy = Policy { tier: tenant.tier, locale: tenant.locale, thinking: tenant.thinking };
-    redis
+    mirror
         .put_tenant(&Tenant {
             id: &id,
             version: changed.as_microsecond(),
@@ -286,6 +291,7 @@ async fn load_periods(
     account: AccountId,
     now: jiff::Timestamp,
 ) -> anyhow::Result<()> {
+    let mirror = redis.mirror()?;
     let periods = periods::current_and_next(&store, &account, now).await?;
     let periods: Vec<Period> = periods
         .iter()
@@ -297,5 +303,5 @@ async fn load_periods(
             used: period.used,
         })
         .collect();
-    Ok(redis.put_periods(&account, &periods).await?)
+    Ok(mirror.put_periods(&account, &periods).await?)
 }

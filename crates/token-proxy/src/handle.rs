@@ -16,6 +16,7 @@ use oc_streams::{Admitted, Look, Policy, Standing};
 use serde_json::{Value, json};
 use strum::VariantArray as _;
 use tokio::{sync::Semaphore, task::JoinHandle};
+use tracing::Instrument as _;
 
 use crate::{
     admit::{Gatekeeper, Refusal, Wanted},
@@ -140,7 +141,8 @@ impl Handler {
         let standing = admitted.standing;
         // A task of its own: the provider charges for what it began, so when the client leaves the
         // call goes on until its usage is known.
-        let call = self.clone().call(ask, admitted, account, claims.clone());
+        let span = tracing::info_span!("llm.call", request.id = %request, model = %ask.model);
+        let call = self.clone().call(ask, admitted, account, claims.clone()).instrument(span);
         let call: JoinHandle<_> = self.shared.meter.tasks.spawn(call);
         let mut response = call.await.unwrap_or(Err(Problem::Unavailable))?;
         stamp(response.headers_mut(), request, standing);

@@ -5,6 +5,7 @@
 
 mod consumer;
 mod ledger;
+mod recover;
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -20,7 +21,9 @@ use oc_domain::{
     usage::{Outcome, Tokens},
 };
 use oc_service::Clock;
-use oc_streams::{Connection, Open as Renewal, Reservation, Settlement, Watermark, recovery};
+use oc_streams::{
+    Connection, Open as Renewal, Place, Reservation, Settled, Settlement, Watermark, recovery,
+};
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
@@ -45,7 +48,7 @@ pub(crate) struct Meter {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) clock: Clock,
     open: Mutex<HashMap<RequestId, Arc<Open>>>,
-    unsettled: Mutex<Vec<Unsettled>>,
+    unsettled: Mutex<HashMap<RequestId, Unsettled>>,
     retained: Mutex<VecDeque<Retained>>,
     /// Settlements on their way to Redis, and answers that are read on.
     pub(crate) tasks: TaskTracker,
@@ -72,12 +75,33 @@ pub(crate) struct Unsettled {
 }
 
 /// A settlement that Redis has.
-#[derive(Clone, Debug)]
-pub(crate) struct Retained {
-    pub(crate) stream_id: String,
-    pub(crate) reservation: Reservation,
-    pub(crate) settlement: Settlement,
+#[derive(Debug)]
+struct Retained {
+    settled: Settled,
     since: Instant,
+}
+
+/// A reservation that is being asked for. Unless the answer comes, as when the client leaves, Redis
+/// may have made it.
+pub(crate) struct Asking<'a> {
+    meter: &'a Meter,
+    request: RequestId,
+    answered: bool,
+}
+
+impl Asking<'_> {
+    /// It is known whether Redis made it.
+    pub(crate) fn answered(mut self) {
+        self.answered = true;
+    }
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        if !self.answered {
+            self.meter.uncertain(self.request);
+        }
+    }
 }
 
 impl Meter {
@@ -110,8 +134,13 @@ impl Meter {
         }
     }
 
+    /// A reservation is asked for.
+    pub(crate) fn asking(&self, request: RequestId) -> Asking<'_> {
+        Asking { meter: self, request, answered: false }
+    }
+
     /// A reservation of which Redis has not said whether it made it. It is ended with nothing used.
-    pub(crate) fn uncertain(&self, request: RequestId) {
+    fn uncertain(&self, request: RequestId) {
         let settlement = Settlement {
             upstream: String::new(),
             tokens: Tokens::default(),
@@ -124,7 +153,7 @@ impl Meter {
             first_byte_ms: None,
             finished_ms: self.clock.unix_ms(),
         };
-        self.unsettled.lock().push(Unsettled { request, reservation: None, settlement });
+        self.not_settled(Unsettled { request, reservation: None, settlement });
     }
 
     /// Open reservations that have to be renewed.
@@ -148,40 +177,46 @@ impl Meter {
         self.open.lock().len() + self.unsettled.lock().len()
     }
 
-    /// Takes what is unsettled; what still is goes back with [`Meter::put_back`].
-    pub(crate) fn take_unsettled(&self) -> Vec<Unsettled> {
-        std::mem::take(&mut *self.unsettled.lock())
+    /// What Redis has not confirmed.
+    pub(crate) fn unsettled(&self) -> Vec<Unsettled> {
+        self.unsettled.lock().values().cloned().collect()
     }
 
-    pub(crate) fn put_back(&self, unsettled: impl IntoIterator<Item = Unsettled>) {
-        self.unsettled.lock().extend(unsettled);
+    fn not_settled(&self, one: Unsettled) {
+        self.unsettled.lock().insert(one.request, one);
     }
 
-    /// Redis has the settlement at this place.
-    pub(crate) fn retain(
-        &self,
-        stream_id: String,
-        reservation: Reservation,
-        settlement: Settlement,
-    ) {
+    /// It is known what became of it: it has been booked, and if by this process at this place.
+    pub(crate) fn resolved(&self, one: Unsettled, place: Option<Place>) {
+        let Unsettled { request, reservation, settlement } = one;
+        if let (Some(place), Some(reservation)) = (place, reservation) {
+            self.retain(Settled { place, reservation, settlement });
+        }
+        self.unsettled.lock().remove(&request);
+    }
+
+    /// Redis has the settlement.
+    pub(crate) fn retain(&self, settled: Settled) {
         let mut retained = self.retained.lock();
         if retained.len() >= MOST_RETAINED {
             retained.pop_front();
         }
-        let since = Instant::now();
-        retained.push_back(Retained { stream_id, reservation, settlement, since });
+        retained.push_back(Retained { settled, since: Instant::now() });
     }
 
-    /// What Redis might lose, oldest first.
-    pub(crate) fn retained(&self) -> Vec<Retained> {
-        self.retained.lock().iter().cloned().collect()
+    /// What Redis might lose and is `wanted`, oldest first.
+    pub(crate) fn retained(&self, wanted: impl Fn(&Place) -> bool) -> Vec<Settled> {
+        let retained = self.retained.lock();
+        let wanted = retained.iter().filter(|retained| wanted(&retained.settled.place));
+        wanted.map(|retained| retained.settled.clone()).collect()
     }
 
     /// What was brought back has another place now.
-    pub(crate) fn moved(&self, from: &str, to: String) {
+    pub(crate) fn moved(&self, from: &Place, to: Place) {
         let mut retained = self.retained.lock();
-        if let Some(place) = retained.iter_mut().find(|retained| retained.stream_id == from) {
-            place.stream_id = to;
+        if let Some(moved) = retained.iter_mut().find(|retained| retained.settled.place == *from) {
+            moved.settled.place = to;
+            moved.since = Instant::now();
         }
     }
 
@@ -190,7 +225,7 @@ impl Meter {
         let mut retained = self.retained.lock();
         while let Some(first) = retained.front() {
             let safe = first.since.elapsed() >= recovery::KEEP;
-            if !safe || !in_ledger.covers(&first.stream_id) {
+            if !safe || !in_ledger.covers(&first.settled.place) {
                 break;
             }
             retained.pop_front();
@@ -298,15 +333,14 @@ async fn confirm(meter: &Meter, redis: &Connection, open: &Open, settlement: Set
     let reservation = open.reservation.clone();
     let request = reservation.request;
     match redis.settle(request, &settlement).await {
-        Ok(Some(settled)) => meter.retain(settled.stream_id, reservation, settlement),
+        Ok(Some(place)) => meter.retain(Settled { place, reservation, settlement }),
         // Its lease had passed: it is in the ledger, estimated.
         Ok(None) => tracing::warn!(%request, "settled by its lease"),
         Err(error) => {
             if !error.is_transient() {
                 tracing::error!(error = %oc_service::chain(&error), %request, "not settled");
             }
-            let unsettled = Unsettled { request, reservation: Some(reservation), settlement };
-            meter.put_back([unsettled]);
+            meter.not_settled(Unsettled { request, reservation: Some(reservation), settlement });
         }
     }
     // Last: at every moment it is in one of the places.

@@ -139,6 +139,13 @@ impl Relay {
                     if let (Some(state), Some(seen)) = (&self.state, self.reader.seen()) {
                         state.account.counted(seen.counted_output());
                     }
+                    // Where the length is known nobody asks for what comes after the last byte.
+                    if self.body.as_ref().is_some_and(HttpBody::is_end_stream) {
+                        return Poll::Ready(match self.ended() {
+                            Some(Ok(rest)) => Some(Ok([out, rest].concat().into())),
+                            _ => Some(Ok(out)),
+                        });
+                    }
                     if !out.is_empty() {
                         return Poll::Ready(Some(Ok(out)));
                     }

@@ -30,4 +30,4 @@ end
 redis.call('XTRIM', 'oc:usage', 'MINID', '~', first)
 local waiting = redis.call('XRANGE', 'oc:usage', (inclusive == 1 and '(' or '') .. first, '+', 'COUNT', 1)
 local since = waiting[1] and tonumber(string.match(waiting[1][1], '^%d+')) or now
-return {alive, first, inclusive, now - since, gone}
+return {alive, first, inclusive, math.max(now - since, 0), gone}

@@ -15,6 +15,14 @@ local function clock()
   return math.floor(us / 1000), us
 end
 
+-- Whether what the mirror says is to be looked up in Postgres, in case that a change was not
+-- mirrored: once a minute, and by one caller.
+local function is_old(key, loaded, now)
+  if now - tonumber(loaded or 0) <= REFRESH_MS then return false end
+  redis.call('HSET', key, 'loaded', number(now))
+  return true
+end
+
 -- The billing period of the account at this time: its id, end, limit, and when it was loaded. Two
 -- are known, this one and the next, so a renewal has no gap.
 local function current_period(account, now)
@@ -56,7 +64,8 @@ local function expired(r)
   return charged, settlement
 end
 
--- Ends a reservation: what it held is free, what was used is booked. Nothing if it has ended.
+-- Ends a reservation: what it held is free, what was used is booked. Returns the event's place, and
+-- what was booked of whom; nothing if it has ended.
 local function settle(request, charged, settlement)
   local key = 'oc:r:' .. request
   local r = redis.call('HMGET', key, 'tenant', 'account', 'period', 'model', 'amount', 'input', 'output')
@@ -67,5 +76,15 @@ local function settle(request, charged, settlement)
   -- Not `-amount`: Redis knows no "-0".
   redis.call('HINCRBY', 'oc:u:' .. r[3], 'reserved', number(0 - r[5]))
   redis.call('HINCRBY', 'oc:t:' .. r[1], 'open', -1)
-  return book(request, r[1], r[2], r[3], r[4], charged, settlement)
+  return book(request, r[1], r[2], r[3], r[4], charged, settlement), r, settlement
+end
+
+-- Notes that the request has been booked by another than its proxy, or during a recovery, and is not
+-- to be brought back. A day: longer than any proxy is away and comes back with what it knew.
+local function close(request)
+  redis.call('SET', 'oc:closed:' .. request, 1, 'PX', 86400000)
+end
+
+local function is_closed(request)
+  return redis.call('EXISTS', 'oc:closed:' .. request) == 1
 end

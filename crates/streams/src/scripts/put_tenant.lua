@@ -3,7 +3,7 @@
 local key = 'oc:t:' .. ARGV[1]
 local known = redis.call('HMGET', key, 'version', 'generation')
 if tonumber(known[1] or 0) > tonumber(ARGV[2]) then
-  redis.call('HSET', key, 'epoch', EPOCH)
+  redis.call('HSET', key, 'epoch', EPOCH, 'loaded', number((clock())))
   return 0
 end
 local generation = math.max(tonumber(known[2] or 0), tonumber(ARGV[3]))

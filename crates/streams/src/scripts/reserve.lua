@@ -12,7 +12,10 @@ local tenant_key = 'oc:t:' .. tenant
 local t = redis.call('HMGET', tenant_key, 'epoch', 'generation', 'state', 'account', 'policy',
   'models', 'tat', 'open', 'loaded')
 if t[1] ~= EPOCH then return {UNKNOWN_TENANT} end
-if t[2] ~= ARGV[3] then return {REVOKED} end
+-- Nobody is refused on what is old.
+if t[2] ~= ARGV[3] then
+  return {is_old(tenant_key, t[9], now) and UNKNOWN_TENANT or REVOKED}
+end
 local account, policy, open = t[4], t[5], tonumber(t[8] or 0)
 
 local interval = tonumber(ARGV[9])
@@ -22,11 +25,16 @@ if wait > 0 then return {RATE_LIMITED, math.ceil(wait / 1000)} end
 -- What follows counts against the rate, admitted or not.
 tat = number(tat + interval)
 if t[3] ~= 'active' then
+  if is_old(tenant_key, t[9], now) then return {UNKNOWN_TENANT} end
   redis.call('HSET', tenant_key, 'tat', tat)
   return {SUSPENDED, policy}
 end
 if open >= tonumber(ARGV[11]) then return {BUSY} end
-if not string.find(t[6], ' ' .. model .. ' ', 1, true) then return {OTHER_MODEL, policy} end
+if not string.find(t[6], ' ' .. model .. ' ', 1, true) then
+  if is_old(tenant_key, t[9], now) then return {UNKNOWN_TENANT} end
+  redis.call('HSET', tenant_key, 'tat', tat)
+  return {OTHER_MODEL, policy}
+end
 
 local period, ends, limit, loaded = current_period(account, now)
 if period == UNKNOWN_PERIODS then return {UNKNOWN_PERIODS, account} end
@@ -41,22 +49,16 @@ if not u[1] then return {UNKNOWN_PERIODS, account} end
 local used, reserved = tonumber(u[1]), tonumber(u[2] or 0)
 local left = limit - used - reserved - input
 if left < least then
+  if is_old('oc:p:' .. account, loaded, now) then return {UNKNOWN_PERIODS, account} end
   redis.call('HSET', tenant_key, 'tat', tat)
   return {QUOTA_SPENT, policy, limit, used, reserved, ends}
 end
 local granted = math.min(wanted, left)
 local amount = input + granted
 
--- Somebody looks again in Postgres once a minute, in case that a change was not mirrored.
-local refresh = 0
-local oldest = math.min(tonumber(t[9] or 0), loaded)
-if now - oldest > REFRESH_MS then
-  refresh = 1
-  redis.call('HSET', 'oc:p:' .. account, 'loaded', number(now))
-  redis.call('HSET', tenant_key, 'tat', tat, 'open', open + 1, 'loaded', number(now))
-else
-  redis.call('HSET', tenant_key, 'tat', tat, 'open', open + 1)
-end
+local old_tenant = is_old(tenant_key, t[9], now)
+local refresh = (is_old('oc:p:' .. account, loaded, now) or old_tenant) and 1 or 0
+redis.call('HSET', tenant_key, 'tat', tat, 'open', open + 1)
 redis.call('HINCRBY', usage_key, 'reserved', number(amount))
 open_reservation(request, tenant, account, period, model, input, amount, 0, now + tonumber(ARGV[8]))
 return {ADMITTED, policy, account, period, granted, limit, used, reserved + amount, ends, refresh}

@@ -1,4 +1,3 @@
 -- Ends one reservation with what was used. ARGV: request, charged, settlement (JSON)
-local id = settle(ARGV[1], tonumber(ARGV[2]), ARGV[3])
-if not id then return {0} end
-return {1, id}
+-- Returns the event's place, nothing if the reservation has ended.
+return (settle(ARGV[1], tonumber(ARGV[2]), ARGV[3]))

@@ -26,6 +26,8 @@ async fn an_answer_is_passed_through_and_becomes_one_row() {
     let usage = stack.usage(&token).await.unwrap();
     assert_eq!(usage["quota"]["used_tokens"].as_u64(), Some(totals.charged));
     assert_eq!(usage["quota"]["reserved_tokens"], 0);
+    let metrics = stack.proxy.metrics().await.unwrap();
+    assert!(metrics.contains("{outcome=\"complete\",dialect=\"openai\",kind=\"whole\"} 1\n"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

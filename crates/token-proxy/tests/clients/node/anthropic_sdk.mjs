@@ -167,7 +167,7 @@ async function spent() {
 
 /** More at once than a tenant may have open, each longer than the proxy holds the others. */
 const crowd = (using) =>
-  Promise.allSettled(Array.from({ length: 12 }, () => ask('hi [[kimi delay=2500ms]]', { using })))
+  Promise.allSettled(Array.from({ length: 12 }, () => ask('hi [[kimi delay=4s]]', { using })))
 
 async function flood() {
   const answers = await crowd(client.withOptions({ maxRetries: 0 }))

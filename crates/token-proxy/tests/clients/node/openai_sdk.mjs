@@ -44,7 +44,8 @@ async function fail(count) {
 const refused = async () => (await (await fetch(`${STANDIN}/_stats`)).json()).refused
 
 async function whole() {
-  const { choices, usage } = await ask('hello')
+  const { choices, usage, _request_id } = await ask('hello')
+  assert.ok(_request_id)
   assert.match(choices[0].message.content, /^00000000 /)
   assert.equal(choices[0].finish_reason, 'stop')
   assert.ok(usage.completion_tokens > 0)
@@ -175,7 +176,7 @@ async function spent() {
 
 /** More at once than a tenant may have open, each longer than the proxy holds the others. */
 const crowd = (using) =>
-  Promise.allSettled(Array.from({ length: 12 }, () => ask('hi [[kimi delay=2500ms]]', { using })))
+  Promise.allSettled(Array.from({ length: 12 }, () => ask('hi [[kimi delay=4s]]', { using })))
 
 async function flood() {
   const answers = await crowd(client.withOptions({ maxRetries: 0 }))
