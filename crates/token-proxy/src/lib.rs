@@ -14,6 +14,8 @@
 mod admit;
 mod answer;
 mod config;
+#[cfg(fuzzing)]
+pub mod fuzz;
 mod handle;
 mod inspect;
 mod json;

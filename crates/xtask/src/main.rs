@@ -33,7 +33,15 @@ const GENERATED: &[(&str, &[&str])] = &[
     ("docs/schema/crd.json", &["crd"]),
 ];
 
-/// The commands whose help is the reference.
+/// The programs whose help is their reference: package, binary, file, commands.
+const REFERENCES: &[(&str, &str, &str, &[&[&str]])] = &[
+    ("oc-cli", CLI, "docs/cli.md", COMMANDS),
+    ("oc-store", "oc-store", "docs/oc-store.md", &[&[], &["migrate"], &["status"]]),
+    ("oc-token-proxy", "oc-token-proxy", "docs/oc-token-proxy.md", &[&[]]),
+];
+const CLI: &str = "openclaw-cloud";
+
+/// The commands of `openclaw-cloud`.
 const COMMANDS: &[&[&str]] = &[
     &[],
     &["check"],
@@ -54,12 +62,14 @@ const COMMANDS: &[&[&str]] = &[
 fn main() -> Result<()> {
     let Chore::Codegen { check } = Chore::parse();
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).context("repository")?;
-    let binary = build(root)?;
+    let folder = build(root)?;
     let mut files: Vec<(&str, String)> = Vec::new();
     for (path, arguments) in GENERATED {
-        files.push((path, output(&binary, arguments)?));
+        files.push((path, output(&folder.join(CLI), arguments)?));
     }
-    files.push(("docs/cli.md", reference(&binary)?));
+    for (_, binary, path, commands) in REFERENCES {
+        files.push((path, reference(&folder, binary, commands)?));
+    }
     let mut stale = queries::refresh(root, check)?;
     for (path, text) in files {
         let full = root.join(path);
@@ -79,30 +89,33 @@ fn main() -> Result<()> {
     Ok(())
 }
 
+/// Builds the programs; gives their folder.
 fn build(root: &Path) -> Result<PathBuf> {
+    let packages = REFERENCES.iter().flat_map(|(package, ..)| ["--package", package]);
     let built = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--package", "oc-cli"])
+        .args(["build", "--quiet", "--bins"])
+        .args(packages)
         .current_dir(root)
         .status()?;
-    ensure!(built.success(), "oc-cli does not build");
+    ensure!(built.success(), "the programs do not build");
     // Beside this program, wherever the target folder is.
     let own = std::env::current_exe()?;
-    Ok(own.parent().context("target folder")?.join("openclaw-cloud"))
+    Ok(own.parent().context("target folder")?.to_owned())
 }
 
 fn output(binary: &Path, arguments: &[&str]) -> Result<String> {
-    // A fixed width: help is wrapped to the terminal's otherwise.
-    let output = Command::new(binary).args(arguments).env("COLUMNS", "100").output()?;
+    // A fixed width, since help is wrapped to the terminal's; and nobody's environment, since help
+    // shows the values of variables.
+    let output = Command::new(binary).args(arguments).env_clear().env("COLUMNS", "100").output()?;
     ensure!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     Ok(String::from_utf8(output.stdout)?)
 }
 
-fn reference(binary: &Path) -> Result<String> {
-    let mut text =
-        "# `openclaw-cloud`\n\nWritten by `cargo xtask codegen` from `--help`.\n".to_owned();
-    for command in COMMANDS {
-        let name = [&["openclaw-cloud"], *command].concat().join(" ");
-        let help = output(binary, &[*command, &["--help"]].concat())?;
+fn reference(folder: &Path, binary: &str, commands: &[&[&str]]) -> Result<String> {
+    let mut text = format!("# `{binary}`\n\nWritten by `cargo xtask codegen` from `--help`.\n");
+    for command in commands {
+        let name = [&[binary], *command].concat().join(" ");
+        let help = output(&folder.join(binary), &[*command, &["--help"]].concat())?;
         let lines: Vec<&str> = help.trim_end().lines().map(str::trim_end).collect();
         write!(text, "\n## `{name}`\n\n```text\n{}\n```\n", lines.join("\n"))?;
     }
