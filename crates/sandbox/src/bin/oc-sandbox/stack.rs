@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 /// A token proxy with all that it needs: Postgres, Redis, a provider, tenants
 ///
-/// Prints a line of JSON that says where everything is, and runs until it is interrupted.
+/// Says where everything is, and runs until it is interrupted.
 #[derive(Args)]
 pub(crate) struct Arguments {
     /// The proxy's program
@@ -28,6 +28,9 @@ pub(crate) struct Arguments {
     /// A provider to ask instead of the stand-in of this process
     #[arg(long, value_name = "ADDRESS")]
     provider: Option<SocketAddr>,
+    /// Says it as a line of JSON
+    #[arg(long)]
+    json: bool,
     /// More options of the proxy
     #[arg(last = true)]
     arguments: Vec<String>,
@@ -44,21 +47,37 @@ impl Arguments {
         std::fs::write(&file, tokens.join("\n"))?;
         let first = tokens.first().context("no tenants")?;
         stack.usage(first).await?;
-        let calls = script_calls(&stack).await?;
-        anstream::println!(
-            "{}",
-            json!({
-                "proxy": stack.proxy.url, "admin": stack.proxy.admin,
-                "provider": format!("http://{}", stack.kimi.addr()),
-                "redis": stack.redis.url(), "postgres": postgres.url(),
-                "tokens": file, "token": first, "log": stack.folder().join("proxy-0.log"),
-                "pids": {"proxy": stack.proxy.pid(), "redis": stack.redis.pid(),
-                    "postgres": postgres.pid()},
-                "script_call_ns": {"p50": calls.0, "p99": calls.1},
-            })
-        );
+        if self.json {
+            let calls = script_calls(&stack).await?;
+            let pids = json!({"proxy": stack.proxy.pid(), "redis": stack.redis.pid(),
+                "postgres": postgres.pid()});
+            let all = json!({"proxy": stack.proxy.url, "tokens": file, "pids": pids,
+                "script_call_ns": {"p50": calls.0, "p99": calls.1}});
+            anstream::println!("{all}");
+        } else {
+            anstream::print!("{}", story(&stack, &postgres, first));
+        }
         tokio::signal::ctrl_c().await.context("waiting for the interrupt")
     }
+}
+
+/// Where everything is, and a first question.
+fn story(stack: &Stack, postgres: &Postgres, token: &str) -> String {
+    let (proxy, admin) = (&stack.proxy.url, &stack.proxy.admin);
+    let (provider, redis, postgres) = (stack.kimi.addr(), stack.redis.url(), postgres.url());
+    let log = stack.folder().join("proxy-0.log");
+    format!(
+        "token proxy  {proxy}  (health and metrics {admin}, log {})\n\
+         provider     http://{provider}  (a stand-in, see `oc_sandbox::kimi`)\n\
+         Redis        {redis}\nPostgres     {postgres}\ntenant       t-0, token {token}\n\n\
+         Ask it something:\n  \
+         curl {proxy}/v1/chat/completions -H 'x-proxy-key: {token}' \\\n    \
+         -H 'content-type: application/json' \\\n    \
+         -d '{{\"model\":\"k2p5\",\"messages\":[{{\"role\":\"user\",\"content\":\"olá\"}}]}}'\n  \
+         curl {proxy}/v1/usage -H 'x-proxy-key: {token}'\n\n\
+         Ctrl-C ends it all; nothing stays.\n",
+        log.display(),
+    )
 }
 
 /// What one call of a script takes on this machine, median and 99th percentile in nanoseconds: the
