@@ -7,29 +7,29 @@ use std::{
 
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use hyper::body::Incoming;
-use oc_domain::{
-    ModelId, RequestId,
-    usage::{Outcome, Tokens},
-};
+use oc_domain::{ModelId, RequestId};
 use oc_platform_token::{Claims, Refused, Verifier};
-use oc_streams::{Admitted, Look, Policy, Standing};
-use serde_json::{Value, json};
+use oc_streams::{Policy, Standing};
+use serde_json::json;
 use strum::VariantArray as _;
 use tokio::{sync::Semaphore, task::JoinHandle};
 use tracing::Instrument as _;
 
 use crate::{
     admit::{Gatekeeper, Refusal, Wanted},
-    answer::{Form, Problem, json_response},
+    answer::{Form, Notice, Problem, json_response},
     inspect::{Inspected, inspect},
-    meter::{Account, Meter},
-    relay::{Body, Parts, Relay, Times},
+    meter::Meter,
+    relay::Body,
     request::{RequestBody, Room, credential, passed},
     route::{Closed, Dialect, Route},
-    shape::{Grant, Output, output, shape},
-    upstream::{Answer, Call, Client, Failure, Reply, kept},
+    shape::{Output, output},
+    upstream::Client,
     upstreams::Upstreams,
 };
+
+mod call;
+mod look;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The warning header of old, kept: pods and scripts know it.
@@ -149,13 +149,7 @@ impl Handler {
         Ok(response)
     }
 
-    fn notice(
-        &self,
-        notice: crate::answer::Notice,
-        policy: Policy,
-        claims: &Claims,
-        ask: &Ask,
-    ) -> Response<Body> {
+    fn notice(&self, notice: Notice, policy: Policy, claims: &Claims, ask: &Ask) -> Response<Body> {
         if ask.counting {
             return json_response(&json!({"input_tokens": ask.asked.input_tokens}));
         }
@@ -170,153 +164,6 @@ impl Handler {
         };
         notice.response(policy.locale, &link, form)
     }
-
-    /// Calls a provider; the account is settled whatever happens.
-    async fn call(
-        self,
-        ask: Ask,
-        admitted: Admitted,
-        mut account: Account,
-        claims: Claims,
-    ) -> Result<Response<Body>, Problem> {
-        let Ask { dialect, path, counting, model, mut headers, body, asked, output, began } = ask;
-        let request = account.open.reservation.request;
-        if let Ok(value) = HeaderValue::try_from(request.to_string()) {
-            headers.insert(REQUEST_ID, value);
-        }
-        let mut withhold_usage = false;
-        let thinking = admitted.policy.thinking;
-        let call = Call {
-            tenant: &claims.tenant,
-            model,
-            dialect,
-            path,
-            headers,
-            body: |name: &str| {
-                let grant = Grant { output, granted: admitted.output, thinking, model: name };
-                if counting {
-                    return crate::shape::rename(&body.bytes, &asked, name);
-                }
-                let shaped = shape(&body.bytes, &asked, dialect, grant);
-                withhold_usage = shaped.withhold_usage;
-                shaped.pieces
-            },
-            first_byte: self.shared.first_byte,
-        };
-        let sent = Instant::now();
-        let pool = self.shared.upstreams.pool();
-        // Until it is known, the account says that something was sent: see its drop.
-        account.attempts = 1;
-        let Reply { result, attempts, upstream } =
-            call.make(&self.client, &pool, &account.meter.metrics).await;
-        account.attempts = attempts;
-        account.upstream = upstream;
-        let (response, permit) = match result {
-            Ok(Answer::Begun(response, permit)) => (response, permit),
-            Ok(Answer::Refused(status, headers, body)) => {
-                end(account, Outcome::Refused, Some(Tokens::default()), dialect);
-                let mut response = Response::new(Body::from(body));
-                *response.status_mut() = status;
-                *response.headers_mut() = headers;
-                return Ok(response);
-            }
-            Err(failure) => return Err(failed(account, failure, dialect)),
-        };
-        account.first_byte_ms = Some(account.meter.clock.unix_ms());
-        let (parts, incoming) = response.into_parts();
-        let stream = parts
-            .headers
-            .get(http::header::CONTENT_TYPE)
-            .is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
-        if counting {
-            return Ok(counted(account, permit, incoming, &parts.headers).await);
-        }
-        let relay = Relay::new(
-            incoming,
-            Parts {
-                account,
-                permit,
-                dialect,
-                stream,
-                withhold_usage,
-                times: Times { began, sent, answered: Instant::now() },
-                idle: self.shared.idle,
-                drains: Arc::clone(&self.shared.drains),
-            },
-        );
-        let mut response = Response::new(Body::Relay(Box::new(relay)));
-        *response.status_mut() = parts.status;
-        *response.headers_mut() = kept(&parts.headers);
-        if stream {
-            // For whatever stands between: do not collect it.
-            let no = HeaderValue::from_static("no");
-            response.headers_mut().insert("x-accel-buffering", no);
-        } else if let Some(length) = parts.headers.get(http::header::CONTENT_LENGTH) {
-            response.headers_mut().insert(http::header::CONTENT_LENGTH, length.clone());
-        }
-        Ok(response)
-    }
-
-    /// The models that the tenant may use, in the form of the dialect that asks.
-    async fn models(
-        &mut self,
-        claims: &Claims,
-        headers: &HeaderMap,
-    ) -> Result<Response<Body>, Problem> {
-        let (models, ..) = self.known(claims).await?;
-        let list = if headers.contains_key("anthropic-version") {
-            let data: Vec<Value> = models
-                .iter()
-                .map(|model| {
-                    json!({"type": "model", "id": model.get().alias,
-                        "display_name": model.get().title, "created_at": "1970-01-01T00:00:00Z"})
-                })
-                .collect();
-            let id = |model: Option<&ModelId>| model.map(|model| model.get().alias.clone());
-            json!({"data": data, "has_more": false,
-                "first_id": id(models.first()), "last_id": id(models.last())})
-        } else {
-            let data: Vec<Value> = models
-                .iter()
-                .map(|model| {
-                    json!({"id": model.get().alias, "object": "model", "created": 0,
-                        "owned_by": "openclaw"})
-                })
-                .collect();
-            json!({"object": "list", "data": data})
-        };
-        Ok(json_response(&list))
-    }
-
-    async fn usage(&mut self, claims: &Claims) -> Result<Response<Body>, Problem> {
-        let (_, policy, active, standing) = self.known(claims).await?;
-        let quota = standing.map(|standing| {
-            let Standing { limit, used, reserved, ends_ms } = standing;
-            let ends = i64::try_from(ends_ms).ok();
-            let ends = ends.and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
-            json!({
-                "limit_tokens": limit, "used_tokens": used, "reserved_tokens": reserved,
-                "remaining_tokens": limit.saturating_sub(used + reserved),
-                "period_ends_at": ends.map(|ends| ends.to_string()),
-            })
-        });
-        let tier = policy.tier.to_string();
-        Ok(json_response(&json!({"tenant": claims.tenant, "tier": tier, "active": active,
-            "quota": quota})))
-    }
-
-    async fn known(
-        &mut self,
-        claims: &Claims,
-    ) -> Result<(Vec<ModelId>, Policy, bool, Option<Standing>), Problem> {
-        match self.gatekeeper.look(claims).await {
-            Ok(Look::Known { policy, active, models, standing }) => {
-                Ok((models, policy, active, standing))
-            }
-            Err(Refusal::Problem(problem)) => Err(problem),
-            Ok(Look::Other(_)) | Err(Refusal::Notice(..)) => Err(Problem::Unavailable),
-        }
-    }
 }
 
 /// The model that a client names: by its alias, as OpenClaw does, or by its full name.
@@ -325,58 +172,6 @@ fn model(name: &str) -> Option<ModelId> {
         .iter()
         .copied()
         .find(|model| name == model.get().alias || name == <&str>::from(*model))
-}
-
-/// Settles a request that got no answer.
-fn end(account: Account, outcome: Outcome, tokens: Option<Tokens>, dialect: Dialect) {
-    account.meter.metrics.ended(outcome, dialect, false);
-    let estimate = Tokens { input: account.open.reservation.input, ..Tokens::default() };
-    account.settle(outcome, tokens.unwrap_or(estimate), tokens.is_some());
-}
-
-fn failed(account: Account, failure: Failure, dialect: Dialect) -> Problem {
-    let nothing = Some(Tokens::default());
-    let unsent = account.attempts == 0;
-    match failure {
-        Failure::TimedOut => {
-            // It has the request, and may charge for it.
-            end(account, Outcome::TimedOut, None, dialect);
-            Problem::TimedOut
-        }
-        Failure::Unavailable => {
-            let outcome = if unsent { Outcome::Unsent } else { Outcome::UpstreamFailed };
-            end(account, outcome, nothing, dialect);
-            Problem::Unavailable
-        }
-        Failure::Limited(pause) => {
-            let outcome = if unsent { Outcome::Unsent } else { Outcome::UpstreamFailed };
-            end(account, outcome, nothing, dialect);
-            // Longer than five seconds would keep an agent silent for all that time.
-            let seconds = u32::try_from(pause.as_secs() + 1).unwrap_or(5).clamp(1, 5);
-            Problem::RateLimited(seconds)
-        }
-    }
-}
-
-/// The answer to a question for a count, read whole: it is small, and costs nothing.
-async fn counted(
-    account: Account,
-    permit: crate::upstream::Permit,
-    body: Incoming,
-    headers: &HeaderMap,
-) -> Response<Body> {
-    use http_body_util::{BodyExt as _, Limited};
-    let body = Limited::new(body, 64 << 10).collect().await;
-    drop(permit);
-    end(account, Outcome::Complete, Some(Tokens::default()), Dialect::Anthropic);
-    match body {
-        Ok(body) => {
-            let mut response = Response::new(Body::from(body.to_bytes()));
-            *response.headers_mut() = kept(headers);
-            response
-        }
-        Err(_) => Problem::Unavailable.response(Dialect::Anthropic),
-    }
 }
 
 /// The request's id, and what is left of the quota.
