@@ -124,7 +124,8 @@ setup_clients() {
   if [[ ! -e $home/complete ]]; then
     say "installing OpenClaw, the SDKs for Node and Node itself from npm into $home (1 GB, a minute)"
     mkdir -p "$home" && cp "$pins"/node/{package.json,package-lock.json,.npmrc} "$home" &&
-      (cd "$home" && npm ci >/dev/null) && touch "$home/complete" || return
+      (cd "$home" && npm ci >/dev/null) && "$home"/node_modules/node-linux-*/bin/node --version >/dev/null &&
+      touch "$home/complete" || return
   fi
   export OPENCLAW_TEST_NODE_MODULES=$home/node_modules
 }
