@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use oc_domain::{AccountId, ModelId, RequestId, TenantId};
+use oc_domain::{ModelId, RequestId, TenantId};
 use redis::{
     Client, Cmd, IntoConnectionInfo as _, RedisError, Value,
     aio::{ConnectionManager, ConnectionManagerConfig},
@@ -12,7 +12,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::watch;
 
 use crate::{
-    Epoch, Error, Place,
+    Epoch, Error, Mirror, Place,
     epoch::{Script, StreamId},
     record::{Reservation, Settled, Settlement},
     verdict::{Answer, Policy, Standing, Verdict},
@@ -47,15 +47,6 @@ pub struct Connection {
     epoch: watch::Receiver<Option<Arc<Epoch>>>,
 }
 
-/// Writes to one Redis process what Postgres says.
-///
-/// It is made before Postgres is asked, since what was read before a restart must not be written
-/// after it: the ledger may have grown, and a Redis that has lost everything counts from there.
-pub struct Mirror {
-    connection: Connection,
-    epoch: Arc<Epoch>,
-}
-
 /// What a request asks for.
 #[derive(Clone, Copy, Debug)]
 pub struct Reserve<'a> {
@@ -73,40 +64,6 @@ pub struct Reserve<'a> {
     pub output: u64,
     /// Output tokens below which the answer is of no use.
     pub least_output: u64,
-}
-
-/// A tenant as the proxies have to know it.
-#[derive(Clone, Debug)]
-pub struct Tenant<'a> {
-    /// Its id.
-    pub id: &'a TenantId,
-    /// Grows with every change: an older version never replaces a newer one.
-    pub version: i64,
-    /// Tokens of other generations are refused. It never falls.
-    pub generation: u32,
-    /// Whether it may ask for anything.
-    pub active: bool,
-    /// Who pays.
-    pub account: &'a AccountId,
-    /// What it may do.
-    pub policy: Policy,
-    /// Models that it may use.
-    pub models: &'a [ModelId],
-}
-
-/// A billing period of an account.
-#[derive(Clone, Copy, Debug)]
-pub struct Period {
-    /// Its id.
-    pub id: i64,
-    /// When it begins, in milliseconds after 1970.
-    pub starts_ms: i64,
-    /// When it ends, exclusive.
-    pub ends_ms: i64,
-    /// Quota tokens in it.
-    pub limit: u64,
-    /// Those that the ledger says are spent.
-    pub used: u64,
 }
 
 /// An open reservation, in a sign of life.
@@ -276,10 +233,9 @@ impl Connection {
         let mut command = evalsha(&epoch, Script::Reap);
         command.arg(limit);
         match self.run(&command).await? {
-            Value::Array(reaped) => reaped
-                .into_iter()
-                .map(|one| Answer::new(one)?.settled(&epoch))
-                .collect(),
+            Value::Array(reaped) => {
+                reaped.into_iter().map(|one| Answer::new(one)?.settled(&epoch)).collect()
+            }
             _ => Err(Error::Answer),
         }
     }
@@ -294,48 +250,7 @@ impl Connection {
 
     /// To mirror what is read from Postgres from now on.
     pub fn mirror(&self) -> Result<Mirror, Error> {
-        Ok(Mirror { connection: self.clone(), epoch: self.current()? })
-    }
-}
-
-impl Mirror {
-    async fn call(&self, script: Script, fill: impl FnOnce(&mut Cmd)) -> Result<(), Error> {
-        let mut command = evalsha(&self.epoch, script);
-        fill(&mut command);
-        self.connection.run(&command).await.map(drop)
-    }
-
-    /// Mirrors a tenant, see [`Tenant::version`].
-    pub async fn put_tenant(&self, tenant: &Tenant<'_>) -> Result<(), Error> {
-        let models: String =
-            tenant.models.iter().fold(" ".to_owned(), |list, model| list + name(*model) + " ");
-        let answer = self.call(Script::PutTenant, |command| {
-            command
-                .arg(tenant.id.as_str())
-                .arg(tenant.version)
-                .arg(tenant.generation)
-                .arg(if tenant.active { "active" } else { "suspended" })
-                .arg(tenant.account.as_str())
-                .arg(tenant.policy.encode())
-                .arg(models);
-        });
-        answer.await
-    }
-
-    /// Mirrors the account's current and next period; there may be none.
-    pub async fn put_periods(&self, account: &AccountId, periods: &[Period]) -> Result<(), Error> {
-        let answer = self.call(Script::PutPeriods, |command| {
-            command.arg(account.as_str());
-            for period in periods.iter().take(2) {
-                command
-                    .arg(period.id)
-                    .arg(period.starts_ms)
-                    .arg(period.ends_ms)
-                    .arg(period.limit)
-                    .arg(period.used);
-            }
-        });
-        answer.await
+        Ok(Mirror::new(self.clone(), self.current()?))
     }
 }
 

@@ -18,6 +18,7 @@ mod call;
 mod epoch;
 mod events;
 mod ledger;
+mod mirror;
 mod record;
 pub mod recovery;
 mod verdict;
@@ -25,8 +26,7 @@ mod verdict;
 pub use call::Error;
 pub use epoch::{Epoch, Place};
 pub use events::{Delivered, Events};
-pub use ledger::{
-    Beat, Connection, Ledger, Limits, Look, Mirror, Open, Period, Reserve, Tenant, Watermark,
-};
+pub use ledger::{Beat, Connection, Ledger, Limits, Look, Open, Reserve, Watermark};
+pub use mirror::{Mirror, Period, Tenant};
 pub use record::{Reservation, Settled, Settlement};
 pub use verdict::{Admitted, Policy, Standing, Verdict};

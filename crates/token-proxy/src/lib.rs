@@ -13,6 +13,7 @@
 
 mod admit;
 mod answer;
+mod bare;
 mod config;
 #[cfg(fuzzing)]
 pub mod fuzz;

@@ -30,7 +30,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::{
     metrics::Metrics,
-    upstream::{Lane, Offer, Upstream},
+    upstream::{Lane, Upstream},
 };
 
 pub(crate) use consumer::Consumer;
@@ -220,6 +220,11 @@ impl Meter {
         }
     }
 
+    fn close(&self, request: RequestId) {
+        self.open.lock().remove(&request);
+        self.metrics.reservations_open.dec();
+    }
+
     /// Forgets what is in the ledger, and on Redis' disk.
     pub(crate) fn forget(&self, in_ledger: &Watermark) {
         let mut retained = self.retained.lock();
@@ -289,6 +294,9 @@ impl Account {
             finished_ms: self.meter.clock.unix_ms(),
         };
         let (meter, open) = (Arc::clone(&self.meter), Arc::clone(&self.open));
+        if cfg!(feature = "bare") {
+            return meter.close(open.reservation.request);
+        }
         let redis = self.redis.clone();
         let task = async move { confirm(&meter, &redis, &open, settlement).await };
         // Without a runtime the process is gone: the reservation's lease passes.
@@ -298,10 +306,8 @@ impl Account {
     }
 
     fn cost(&self, tokens: Tokens) -> u64 {
-        let offer = |(upstream, _): &(Arc<Upstream>, Arc<Lane>)| {
-            upstream.offer(self.open.reservation.model).cloned()
-        };
-        let offer: Option<Offer> = self.upstream.as_ref().and_then(offer);
+        let model = self.open.reservation.model;
+        let offer = self.upstream.as_ref().and_then(|(upstream, _)| upstream.offer(model));
         offer.map_or(0, |offer| offer.cost(tokens, self.meter.clock.now()))
     }
 }
@@ -344,6 +350,5 @@ async fn confirm(meter: &Meter, redis: &Connection, open: &Open, settlement: Set
         }
     }
     // Last: at every moment it is in one of the places.
-    meter.open.lock().remove(&request);
-    meter.metrics.reservations_open.dec();
+    meter.close(request);
 }

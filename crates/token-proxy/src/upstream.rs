@@ -19,5 +19,5 @@ mod verdict;
 
 pub(crate) use body::Pieces;
 pub(crate) use call::{Answer, Call, Client, Failure, Reply, client, kept};
-pub(crate) use file::{Lane, Offer, Pool, Upstream};
+pub(crate) use file::{Lane, Pool, Upstream};
 pub(crate) use gate::Permit;

@@ -107,7 +107,9 @@ async fn suspended_and_unpaid_tenants_are_told_so_and_cost_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_burst_is_held_back_and_a_flood_is_refused_for_a_moment() {
     let stack = Stack::start(Setup {
-        arguments: ["--rate", "10", "--burst", "5", "--concurrency", "100"].map(str::to_owned).to_vec(),
+        arguments: ["--rate", "10", "--burst", "5", "--concurrency", "100"]
+            .map(str::to_owned)
+            .to_vec(),
         ..setup()
     })
     .await

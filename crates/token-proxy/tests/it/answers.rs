@@ -115,10 +115,12 @@ async fn a_client_that_leaves_is_charged_to_the_token() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_documented_error_is_told_apart() {
-    let stack =
-        Stack::start(Setup { arguments: ["--rate", "1000", "--burst", "1000"].map(str::to_owned).to_vec(), ..setup() })
-            .await
-            .unwrap();
+    let stack = Stack::start(Setup {
+        arguments: ["--rate", "1000", "--burst", "1000"].map(str::to_owned).to_vec(),
+        ..setup()
+    })
+    .await
+    .unwrap();
     let token = stack.tenant("c-errors", 10_000_000).await.unwrap();
     for (words, status) in [("status=400", 400), ("type=content_filter", 400), ("status=404", 404)]
     {
@@ -168,10 +170,12 @@ async fn one_failure_is_invisible() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_provider_that_says_nothing_is_given_up() {
-    let stack =
-        Stack::start(Setup { arguments: ["--first-byte", "1s", "--idle", "1s"].map(str::to_owned).to_vec(), ..setup() })
-            .await
-            .unwrap();
+    let stack = Stack::start(Setup {
+        arguments: ["--first-byte", "1s", "--idle", "1s"].map(str::to_owned).to_vec(),
+        ..setup()
+    })
+    .await
+    .unwrap();
     let token = stack.tenant("c-slow", 1_000_000).await.unwrap();
     let response = stack.chat(&token, &ask("x [[kimi delay=10s]]")).await.unwrap();
     assert_eq!(response.status(), 504);

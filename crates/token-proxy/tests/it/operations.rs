@@ -123,7 +123,8 @@ async fn providers_and_keys_are_read_again_when_they_change() {
     let works = async || Ok((stack.chat(&token, &ask("hi")).await?.status() == 200).then_some(()));
     wait_for(Duration::from_secs(30), "the old file", works).await.unwrap();
     std::fs::write(stack.folder().join("keys.pub"), "A".repeat(43)).unwrap();
-    let refused = async || Ok((stack.chat(&token, &ask("hi")).await?.status() == 401).then_some(()));
+    let refused =
+        async || Ok((stack.chat(&token, &ask("hi")).await?.status() == 401).then_some(()));
     wait_for(Duration::from_secs(10), "the new key", refused).await.unwrap();
 }
 
@@ -136,7 +137,10 @@ async fn without_redis_requests_are_held_and_then_refused_for_two_seconds() {
     let began = Instant::now();
     let response = stack.chat(&token, &ask("hi")).await.unwrap();
     let held = began.elapsed();
-    assert_eq!((response.status().as_u16(), &response.headers()["retry-after"]), (503, &"2".parse().unwrap()));
+    assert_eq!(
+        (response.status().as_u16(), &response.headers()["retry-after"]),
+        (503, &"2".parse().unwrap())
+    );
     assert!((1.0..4.5).contains(&held.as_secs_f64()), "{held:?}");
     stack.redis.restart().await.unwrap();
     let works = async || Ok((stack.chat(&token, &ask("hi")).await?.status() == 200).then_some(()));
@@ -187,7 +191,10 @@ async fn the_second_provider_takes_over_and_limits_are_warned_of() {
         warned.extend(warning.map(|warning| warning.to_str().unwrap().to_owned()));
     }
     warned.dedup();
-    assert!(!warned.is_empty() && warned.iter().all(|w| ["80%", "90%"].contains(&&**w)), "{warned:?}");
+    assert!(
+        !warned.is_empty() && warned.iter().all(|w| ["80%", "90%"].contains(&&**w)),
+        "{warned:?}"
+    );
     let used = async || {
         let text = stack.proxy.metrics().await?;
         Ok(text.contains("quota_warnings_total{percent=\"80\"} 1").then_some(()))

@@ -1,0 +1,17 @@
+//! The scripts against a real Redis.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod admission;
+mod events;
+mod mirror;
+mod model;
+mod rate;
+mod recovery;
+mod settling;
+mod support;
