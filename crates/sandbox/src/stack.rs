@@ -142,7 +142,12 @@ impl Stack {
 
     /// So many tenants `t-0`, `t-1`, ..., each with an account and tokens of its own, made at once;
     /// gives their tokens.
-    pub async fn tenants(&self, postgres: &Postgres, count: u32, limit: u64) -> Result<Vec<String>> {
+    pub async fn tenants(
+        &self,
+        postgres: &Postgres,
+        count: u32,
+        limit: u64,
+    ) -> Result<Vec<String>> {
         let last = count.saturating_sub(1);
         let statements = format!(
             "insert into accounts (id) select 'a-t-' || n from generate_series(0, {last}) n;
