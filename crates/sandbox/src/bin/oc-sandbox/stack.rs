@@ -33,17 +33,14 @@ pub(crate) struct Arguments {
     json: bool,
     /// More options of the proxy
     #[arg(last = true)]
-    arguments: Vec<String>,
+    options: Vec<String>,
 }
 
 impl Arguments {
     pub(crate) async fn run(self) -> Result<()> {
         let postgres = Postgres::start().await?;
-        let setup = Setup {
-            arguments: self.arguments,
-            provider: self.provider,
-            ..Setup::new(self.program)
-        };
+        let setup =
+            Setup { arguments: self.options, provider: self.provider, ..Setup::new(self.program) };
         let stack = Stack::start_on(&postgres, setup).await?;
         let tokens = stack.tenants(&postgres, self.tenants, self.limit).await?;
         let file = stack.folder().join("tokens");
