@@ -9,6 +9,8 @@ use uuid::Uuid;
 use crate::{ModelId, TenantId};
 
 /// Who pays: `a-` and what follows in lower-case letters, digits and dashes, 40 characters at most.
+///
+/// Ids that we draw have eight characters there, see [`AccountId::draw`].
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
 pub struct AccountId(String);
@@ -18,6 +20,11 @@ pub struct AccountId(String);
 pub struct InvalidAccountId(String);
 
 impl AccountId {
+    /// The id that 40 random bits stand for, in the letters of [`TenantId::draw`].
+    pub fn draw(random: [u8; 5]) -> Self {
+        Self(TenantId::draw(random).as_str().replacen('c', "a", 1))
+    }
+
     /// The id as text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -193,6 +200,14 @@ pub struct UsageEvent {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn drawn_account_ids_are_valid() {
+        assert_eq!(AccountId::draw([0; 5]).as_str(), "a-00000000");
+        let last = AccountId::draw([255; 5]);
+        assert_eq!(last.as_str(), "a-zzzzzzzz");
+        assert_eq!(last.as_str().parse(), Ok(last));
+    }
 
     #[test]
     fn a_request_id_carries_its_time() {

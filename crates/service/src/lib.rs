@@ -43,5 +43,6 @@ pub use clock::Clock;
 pub use config::{DatabaseConfig, Process, RedisConfig, duration};
 pub use lifecycle::Lifecycle;
 pub use readiness::Readiness;
-pub use run::main;
+pub use run::{main, serve};
 pub use secret::secret;
+pub use telemetry::CALL;

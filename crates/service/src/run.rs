@@ -3,7 +3,7 @@
 use std::{fmt::Debug, io, pin::pin, process::ExitCode, time::Duration};
 
 use anyhow::{Context as _, Result};
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use prometheus_client::metrics::info::Info;
 use tokio::{
     runtime::{Builder, Handle},
@@ -42,9 +42,19 @@ struct Signals {
 pub fn main<C: Parser + AsRef<Process> + Debug>(
     run: impl AsyncFnOnce(C, Lifecycle) -> Result<()>,
 ) -> ExitCode {
+    serve(C::parse(), run)
+}
+
+/// As [`main`], for a binary that has verbs beside its service and has read the options itself.
+pub fn serve<C: CommandFactory + AsRef<Process> + Debug>(
+    config: C,
+    run: impl AsyncFnOnce(C, Lifecycle) -> Result<()>,
+) -> ExitCode {
     // Libraries without a provider of their own take this one; the only error is that one is there.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let config = C::parse();
+    // With huge pages a heap of many small pieces takes twice the memory, and a request that touches
+    // a new page waits until 2 MiB are zeroed. A kernel without them need not be told.
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
     let command = C::command();
     let version = command.get_version().unwrap_or_default().to_owned();
     let service = Service { name: command.get_name().to_owned(), version };

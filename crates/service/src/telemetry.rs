@@ -16,7 +16,7 @@ use opentelemetry_sdk::{
 };
 use tracing_subscriber::{
     EnvFilter, Layer, Registry,
-    filter::{LevelFilter, ParseError, Targets},
+    filter::{FilterExt as _, LevelFilter, ParseError, Targets, filter_fn},
     fmt,
     layer::SubscriberExt as _,
     reload,
@@ -24,6 +24,10 @@ use tracing_subscriber::{
 };
 
 use crate::Process;
+
+/// The target for spans of single calls: for traces alone. The log would write down the fields of
+/// each, whether or not anything is ever logged in it.
+pub const CALL: &str = "oc_service::call";
 
 /// The target of the spans of tasks: for the log alone, since a trace that lasts as long as the
 /// process is none.
@@ -52,11 +56,12 @@ type Boxed = Box<dyn Layer<Registry> + Send + Sync>;
 /// Begins both: JSON, or compact lines on a terminal; traces where there is an endpoint.
 pub(crate) fn init(process: &Process, service: &Service) -> Result<Telemetry> {
     let (filter, handle) = reload::Layer::new(EnvFilter::try_new(&process.log)?);
+    let logged = filter.and(filter_fn(|metadata| metadata.target() != CALL));
     let mut layers: Vec<Boxed> = vec![if io::stdout().is_terminal() {
-        fmt::layer().compact().with_filter(filter).boxed()
+        fmt::layer().compact().with_filter(logged).boxed()
     } else {
         let json = fmt::layer().json().flatten_event(true).with_current_span(false);
-        json.with_filter(filter).boxed()
+        json.with_filter(logged).boxed()
     }];
     let traces = process.otlp_endpoint.as_ref();
     let traces = traces.map(|to| provider(to, process.trace_ratio, service)).transpose()?;

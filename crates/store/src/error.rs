@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use oc_domain::RequestId;
+use oc_domain::{AccountId, RequestId, TenantId};
 use sqlx::migrate::MigrateError;
 
 /// Why a call did nothing.
@@ -37,6 +37,37 @@ pub enum Error {
     /// A number that Postgres has no room for.
     #[error("{0} tokens are too many")]
     TooManyTokens(u64),
+    /// What was asked for by its key is not there.
+    #[error("there is no {what} {id}")]
+    Unknown {
+        /// What kind of thing.
+        what: &'static str,
+        /// Its key.
+        id: String,
+    },
+    /// Periods that cannot be: one of them is empty, or two overlap.
+    #[error("the periods that are wanted are empty or overlap")]
+    OverlappingPeriods,
+    /// A tenant more than the account may have.
+    #[error("{0} has as many tenants as it may have")]
+    NoAgentLeft(AccountId),
+    /// Stripe's subscription is known as another account's.
+    #[error("one of the subscriptions of {0} is another account's")]
+    ForeignSubscription(AccountId),
+    /// What is paid for or runs cannot be erased.
+    #[error("{0} has a subscription that has not ended, or a tenant that is not deleted")]
+    InUse(AccountId),
+    /// A key that the key file lacks.
+    #[error("the key file has no key {0:?}")]
+    UnknownKey(String),
+    /// A secret or its key was changed outside of this library, or belongs elsewhere.
+    #[error("{name:?} of {tenant} does not open")]
+    Sealed {
+        /// Whose it is.
+        tenant: TenantId,
+        /// The secret, or the key that it is under.
+        name: String,
+    },
     /// The database has been migrated by a later release.
     #[error("the database knows migration {0}, which this release does not know")]
     Newer(i64),
@@ -60,6 +91,12 @@ impl Error {
             },
             _ => false,
         }
+    }
+
+    /// Whether Postgres refused because of that constraint.
+    pub(crate) fn violates(&self, constraint: &str) -> bool {
+        let Self::Postgres(error) = self else { return false };
+        error.as_database_error().and_then(|error| error.constraint()) == Some(constraint)
     }
 
     /// Whether the values are at fault, so that the same call without them may succeed.

@@ -1,4 +1,4 @@
-//! Postgres: accounts, tenants, periods, the ledger. The only crate that knows Postgres; one module
+//! Postgres: accounts and what billing knows of them, tenants, periods, the ledger. The only crate that knows Postgres; one module
 //! of free functions for each aggregate.
 //!
 //! Every call ends within three seconds, whatever becomes of Postgres; what could not be done says
@@ -7,9 +7,16 @@
 //! Queries are checked when they are compiled, against `.sqlx/`, which `cargo xtask codegen` writes.
 
 pub mod accounts;
+pub mod audit;
+pub mod events;
 pub mod lock;
 pub mod migrations;
+pub mod outbox;
 pub mod periods;
+pub mod personal;
+pub mod reviews;
+pub mod secrets;
+pub mod spec_changes;
 pub mod tenants;
 pub mod usage;
 

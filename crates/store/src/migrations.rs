@@ -43,9 +43,14 @@ pub enum State {
 /// This alone takes as long as it takes. A database that a later release has migrated is
 /// [`Error::Newer`], and stays as it is.
 pub async fn run(store: &Store) -> Result<(), Error> {
+    run_up_to(store, i64::MAX).await
+}
+
+/// Brings the schema to what it was when `version` was the last one, as an earlier release would.
+pub async fn run_up_to(store: &Store, version: i64) -> Result<(), Error> {
     let mut connection = store.separate(&[("statement_timeout", "0")]).await?;
     // Not `run`, whose future cannot be sent to another thread.
-    Ok(MIGRATOR.run_direct(None, &mut connection, false).await?)
+    Ok(MIGRATOR.run_direct(Some(version), &mut connection, false).await?)
 }
 
 /// Every migration that this release or the database knows, in their order.

@@ -3,12 +3,19 @@
 use jiff::Timestamp;
 use jiff_sqlx::{Timestamp as SqlTimestamp, ToSqlx};
 use oc_domain::AccountId;
+use serde::Deserialize;
 use sqlx::{query, query_as, query_scalar};
 
 use crate::{Error, Store};
 
+mod plan;
+mod settle;
+
+pub use plan::{PeriodChange, Wanted, plan};
+pub(crate) use settle::settle;
+
 /// A billing period. Those of one account do not overlap.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub struct Period {
     /// The key.
     pub id: i64,

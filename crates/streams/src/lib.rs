@@ -14,6 +14,7 @@
 //!
 //! One Redis, no cluster: a script touches keys of a tenant and of its account.
 
+mod bulletin;
 mod call;
 mod epoch;
 mod events;
@@ -23,6 +24,7 @@ mod record;
 pub mod recovery;
 mod verdict;
 
+pub use bulletin::{Bulletin, FLEET};
 pub use call::Error;
 pub use epoch::{Epoch, Place};
 pub use events::{Delivered, Events};

@@ -99,6 +99,13 @@ impl Answer {
     pub(crate) fn new(value: Value) -> Result<Self, Error> {
         match value {
             Value::Array(values) => Ok(Self(values.into_iter())),
+            // The one answer that every request waits for comes as lines.
+            Value::BulkString(text) => {
+                let lines = text.split(|byte| *byte == b'\n');
+                let lines: Vec<Value> =
+                    lines.map(|line| Value::BulkString(line.to_vec())).collect();
+                Ok(Self(lines.into_iter()))
+            }
             _ => Err(Error::Answer),
         }
     }
@@ -155,7 +162,7 @@ impl Answer {
                 period: self.parse()?,
                 output: self.next()?,
                 standing: self.standing()?,
-                refresh: self.next()?,
+                refresh: self.next::<u8>()? == 1,
             }),
             1 => Verdict::Recovering,
             2 => Verdict::UnknownTenant,

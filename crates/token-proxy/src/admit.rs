@@ -51,6 +51,15 @@ impl From<Problem> for Refusal {
     }
 }
 
+/// What has been tried for one request.
+#[derive(Default)]
+struct Tries {
+    /// How often its tenant or its periods were loaded.
+    loads: u32,
+    /// Whether a spent quota was looked at again.
+    again: bool,
+}
+
 /// What is asked for.
 #[derive(Clone, Copy)]
 pub(crate) struct Wanted<'a> {
@@ -69,7 +78,7 @@ impl Gatekeeper {
         wanted: Wanted<'_>,
     ) -> Result<(Reservation, Admitted), Refusal> {
         let until = Instant::now() + HOLD;
-        let mut loads = 0;
+        let mut tries = Tries::default();
         loop {
             let request = RequestId::new(self.meter.clock.unix_ms(), rand::random());
             let reserve = Reserve {
@@ -111,7 +120,7 @@ impl Gatekeeper {
                     };
                     return Ok((reservation, admitted));
                 }
-                other => self.otherwise(other, wanted, until, &mut loads).await?,
+                other => self.otherwise(other, wanted, until, &mut tries).await?,
             }
         }
     }
@@ -122,21 +131,21 @@ impl Gatekeeper {
         verdict: Verdict,
         wanted: Wanted<'_>,
         until: Instant,
-        loads: &mut u32,
+        tries: &mut Tries,
     ) -> Result<(), Refusal> {
         let metrics = &self.meter.metrics;
         match verdict {
             Verdict::Admitted(_) => Ok(()),
             Verdict::Recovering => self.hold(LOOK, until, Problem::Unavailable).await,
-            Verdict::UnknownTenant | Verdict::UnknownPeriods(_) if *loads > 3 => {
+            Verdict::UnknownTenant | Verdict::UnknownPeriods(_) if tries.loads > 3 => {
                 Err(Problem::Unavailable.into())
             }
             Verdict::UnknownTenant => {
-                *loads += 1;
+                tries.loads += 1;
                 self.load_tenant(&wanted.claims.tenant).await
             }
             Verdict::UnknownPeriods(account) => {
-                *loads += 1;
+                tries.loads += 1;
                 self.load_periods(account).await
             }
             Verdict::Revoked => Err(Problem::Unauthenticated.into()),
@@ -159,6 +168,12 @@ impl Gatekeeper {
                 metrics.limited("unpaid");
                 Err(Refusal::Notice(Notice::Unpaid, policy))
             }
+            // What is set aside may have been used up to a part, and be settled in this moment.
+            Verdict::QuotaSpent(_, standing) if standing.reserved > 0 && !tries.again => {
+                tries.again = true;
+                sleep(LOOK).await;
+                Ok(())
+            }
             Verdict::QuotaSpent(policy, standing) => {
                 metrics.limited("quota");
                 Err(Refusal::Notice(Notice::QuotaSpent(standing.ends_ms), policy))
@@ -169,7 +184,7 @@ impl Gatekeeper {
     /// Who the tenant is and what is left.
     pub(crate) async fn look(&mut self, claims: &Claims) -> Result<Look, Refusal> {
         let until = Instant::now() + HOLD;
-        let mut loads = 0;
+        let mut tries = Tries::default();
         loop {
             match self.redis.look(&claims.tenant, claims.generation).await {
                 Ok(Look::Other(verdict)) => {
@@ -180,7 +195,7 @@ impl Gatekeeper {
                         input: 0,
                         output: Output { wanted: 0, least: 0 },
                     };
-                    self.otherwise(verdict, wanted, until, &mut loads).await?;
+                    self.otherwise(verdict, wanted, until, &mut tries).await?;
                 }
                 Ok(look) => return Ok(look),
                 Err(error) => self.redis_is_back(until, &error).await?,

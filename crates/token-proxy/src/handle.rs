@@ -20,7 +20,7 @@ use crate::{
     answer::{Form, Notice, Problem, json_response},
     bare,
     inspect::{Inspected, inspect},
-    meter::Meter,
+    meter::{Meter, Settler},
     relay::Body,
     request::{RequestBody, Room, credential, passed},
     route::{Closed, Dialect, Route},
@@ -33,6 +33,11 @@ mod call;
 mod look;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Where Anthropic's clients look for it.
+const ANTHROPIC_REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
+const QUOTA_LIMIT: HeaderName = HeaderName::from_static("x-quota-limit-tokens");
+const QUOTA_REMAINING: HeaderName = HeaderName::from_static("x-quota-remaining-tokens");
+const QUOTA_RESET: HeaderName = HeaderName::from_static("x-quota-reset");
 /// The warning header of old, kept: pods and scripts know it.
 const WARNING: HeaderName = HeaderName::from_static("x-token-warning");
 
@@ -54,6 +59,7 @@ pub(crate) struct Shared {
 pub(crate) struct Handler {
     pub(crate) shared: Arc<Shared>,
     pub(crate) gatekeeper: Gatekeeper,
+    pub(crate) settler: Settler,
     pub(crate) client: Client,
 }
 
@@ -75,7 +81,8 @@ impl Handler {
     /// Answers a request, whatever it is.
     pub(crate) async fn handle(mut self, request: Request<Incoming>) -> Response<Body> {
         let dialect = Dialect::of(request.uri().path());
-        self.route(request).await.unwrap_or_else(|problem| {
+        // Boxed: what hyper is given it copies, and keeps room for as long as the connection lives.
+        Box::pin(self.route(request)).await.unwrap_or_else(|problem| {
             if problem == Problem::Unavailable {
                 self.shared.meter.metrics.limited("unavailable");
             }
@@ -146,11 +153,11 @@ impl Handler {
             }
         };
         let request = reservation.request;
-        let account = self.shared.meter.open(self.gatekeeper.redis.clone(), reservation);
+        let account = self.shared.meter.open(self.settler.clone(), reservation);
         let standing = admitted.standing;
         // A task of its own: the provider charges for what it began, so when the client leaves the
         // call goes on until its usage is known.
-        let span = tracing::info_span!("llm.call", request.id = %request, model = %ask.model);
+        let span = tracing::info_span!(target: oc_service::CALL, "llm.call", request.id = %request, model = %ask.model);
         let call = self.clone().call(ask, admitted, account, claims.clone()).instrument(span);
         let call: JoinHandle<_> = self.shared.meter.tasks.spawn(call);
         let mut response = call.await.unwrap_or(Err(Problem::Unavailable))?;
@@ -188,12 +195,11 @@ fn stamp(headers: &mut HeaderMap, request: RequestId, standing: Standing) {
     let Standing { limit, used, reserved, ends_ms } = standing;
     if let Ok(value) = HeaderValue::try_from(request.to_string()) {
         headers.insert(REQUEST_ID, value.clone());
-        // Where Anthropic's clients look for it.
-        headers.insert("request-id", value);
+        headers.insert(ANTHROPIC_REQUEST_ID, value);
     }
-    headers.insert("x-quota-limit-tokens", limit.into());
-    headers.insert("x-quota-remaining-tokens", limit.saturating_sub(used + reserved).into());
-    headers.insert("x-quota-reset", (ends_ms / 1000).into());
+    headers.insert(QUOTA_LIMIT, limit.into());
+    headers.insert(QUOTA_REMAINING, limit.saturating_sub(used + reserved).into());
+    headers.insert(QUOTA_RESET, (ends_ms / 1000).into());
     let warning = [90, 80].into_iter().find(|percent| used * 100 >= limit * percent);
     if let Some(percent) = warning.filter(|_| limit > 0)
         && let Ok(value) = HeaderValue::try_from(format!("{percent}%"))

@@ -6,6 +6,7 @@
 mod consumer;
 mod ledger;
 mod recover;
+mod settler;
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -21,11 +22,8 @@ use oc_domain::{
     usage::{Outcome, Tokens},
 };
 use oc_service::Clock;
-use oc_streams::{
-    Connection, Open as Renewal, Place, Reservation, Settled, Settlement, Watermark, recovery,
-};
+use oc_streams::{Open as Renewal, Place, Reservation, Settled, Settlement, Watermark, recovery};
 use parking_lot::Mutex;
-use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 
 use crate::{
@@ -35,6 +33,7 @@ use crate::{
 
 pub(crate) use consumer::Consumer;
 pub(crate) use ledger::{Keeper, Rest};
+pub(crate) use settler::Settler;
 
 /// Settlements kept in memory at most, about 60 MB: more pile up only while Postgres is down, and by
 /// then Redis has the oldest of them on its disk.
@@ -118,14 +117,14 @@ impl Meter {
     }
 
     /// Takes the account of a reservation that Redis has just made.
-    pub(crate) fn open(self: &Arc<Self>, redis: Connection, reservation: Reservation) -> Account {
+    pub(crate) fn open(self: &Arc<Self>, settler: Settler, reservation: Reservation) -> Account {
         let request = reservation.request;
         let open = Arc::new(Open { reservation, output: AtomicU64::new(0), since: Instant::now() });
         self.open.lock().insert(request, Arc::clone(&open));
         self.metrics.reservations_open.inc();
         Account {
             meter: Arc::clone(self),
-            redis,
+            settler,
             open,
             upstream: None,
             attempts: 0,
@@ -242,7 +241,7 @@ impl Meter {
 /// The account of one request: settled exactly once, at the latest when it is dropped.
 pub(crate) struct Account {
     pub(crate) meter: Arc<Meter>,
-    redis: Connection,
+    settler: Settler,
     pub(crate) open: Arc<Open>,
     /// Who was asked last.
     pub(crate) upstream: Option<(Arc<Upstream>, Arc<Lane>)>,
@@ -293,16 +292,10 @@ impl Account {
             first_byte_ms: self.first_byte_ms,
             finished_ms: self.meter.clock.unix_ms(),
         };
-        let (meter, open) = (Arc::clone(&self.meter), Arc::clone(&self.open));
         if cfg!(feature = "bare") {
-            return meter.close(open.reservation.request);
+            return self.meter.close(self.open.reservation.request);
         }
-        let redis = self.redis.clone();
-        let task = async move { confirm(&meter, &redis, &open, settlement).await };
-        // Without a runtime the process is gone: the reservation's lease passes.
-        if let Ok(runtime) = Handle::try_current() {
-            self.meter.tasks.spawn_on(task, &runtime);
-        }
+        self.settler.settle(Arc::clone(&self.open), settlement);
     }
 
     fn cost(&self, tokens: Tokens) -> u64 {
@@ -332,23 +325,4 @@ impl Drop for Account {
         };
         self.end(outcome, tokens, self.attempts == 0);
     }
-}
-
-/// Tells Redis, and remembers what it said.
-async fn confirm(meter: &Meter, redis: &Connection, open: &Open, settlement: Settlement) {
-    let reservation = open.reservation.clone();
-    let request = reservation.request;
-    match redis.settle(request, &settlement).await {
-        Ok(Some(place)) => meter.retain(Settled { place, reservation, settlement }),
-        // Its lease had passed: it is in the ledger, estimated.
-        Ok(None) => tracing::warn!(%request, "settled by its lease"),
-        Err(error) => {
-            if !error.is_transient() {
-                tracing::error!(error = %oc_service::chain(&error), %request, "not settled");
-            }
-            meter.not_settled(Unsettled { request, reservation: Some(reservation), settlement });
-        }
-    }
-    // Last: at every moment it is in one of the places.
-    meter.close(request);
 }

@@ -31,13 +31,16 @@ const PASSED: [HeaderName; 5] = [
     HeaderName::from_static("traceparent"),
 ];
 
+const PROXY_KEY: HeaderName = HeaderName::from_static("x-proxy-key");
+const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+
 /// The platform token: in the header that OpenClaw's keyless mode sends, which comes first since
 /// that mode puts a dummy into the others, or where the dialects have their keys.
 pub(crate) fn credential(headers: &HeaderMap) -> Option<&str> {
-    let text = |name: &str| headers.get(name)?.to_str().ok();
-    text("x-proxy-key")
-        .or_else(|| text("authorization")?.strip_prefix("Bearer "))
-        .or_else(|| text("x-api-key"))
+    let text = |name: HeaderName| headers.get(name)?.to_str().ok();
+    text(PROXY_KEY)
+        .or_else(|| text(header::AUTHORIZATION)?.strip_prefix("Bearer "))
+        .or_else(|| text(API_KEY))
 }
 
 /// Those of a client's headers that its provider gets.

@@ -23,7 +23,7 @@ use crate::{
     Config,
     admit::Gatekeeper,
     handle::{Handler, Shared},
-    meter::{Consumer, Keeper, Meter, Rest},
+    meter::{Consumer, Keeper, Meter, Rest, Settler},
     metrics::Metrics,
     reconcile,
     request::Room,
@@ -103,7 +103,8 @@ pub async fn run(config: Config, lifecycle: Lifecycle) -> Result<()> {
             runtime: runtime.clone(),
             meter: Arc::clone(&shared.meter),
         };
-        Ok(Handler { shared: Arc::clone(&shared), gatekeeper, client: client()? })
+        let settler = Settler::new(gatekeeper.redis.clone(), Arc::clone(&shared.meter));
+        Ok(Handler { shared: Arc::clone(&shared), gatekeeper, settler, client: client()? })
     };
     let threads = match config.threads {
         0 => thread::available_parallelism().map_or(1, usize::from),

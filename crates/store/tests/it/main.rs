@@ -2,12 +2,22 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+mod agents;
+mod claims;
 mod command;
+mod inbox;
+mod keys;
 mod leader;
 mod ledger;
 mod migrating;
+mod notices;
 mod outage;
+mod people;
+mod plans;
 mod properties;
 mod reading;
+mod reviewing;
+mod specs;
 mod support;
 mod throughput;
+mod versions;

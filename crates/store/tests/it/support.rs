@@ -2,12 +2,25 @@ use std::collections::BTreeMap;
 
 use jiff::{Timestamp, ToSpan};
 use oc_domain::{
-    AccountId, ModelId, RequestId,
+    AccountId, Locale, ModelId, NicheId, RequestId, TenantId, Thinking, TierId,
+    tenant::State,
     usage::{Outcome, Tokens, UsageEvent},
 };
-use oc_store::{Store, accounts, migrations, periods, usage};
+use oc_store::{
+    Store, accounts,
+    accounts::{Member, Role},
+    events::Received,
+    migrations,
+    outbox::Notice,
+    periods,
+    reviews::{self, NewTenant, Remembered, Review, Subscription},
+    spec_changes::NewChange,
+    usage,
+};
 use oc_testkit::Postgres;
 use secrecy::SecretString;
+use serde_json::{Value, json};
+use uuid::Uuid;
 
 /// 2026-11-21T12:00:00Z
 pub(crate) const NOW_MS: u64 = 1_795_262_400_000;
@@ -38,6 +51,108 @@ pub(crate) async fn period(store: &Store, name: &str, limit: u64) -> i64 {
     accounts::insert(store, &account(name)).await.unwrap();
     let (from, to) = (now() - 240.hours(), now() + 240.hours());
     periods::insert(store, &account(name), from, to, limit).await.unwrap()
+}
+
+/// An account with a member, and of the customer `cus_<name>`.
+pub(crate) async fn customer(store: &Store, name: &str) -> AccountId {
+    let id = account(name);
+    let member = Member {
+        id: Uuid::from_u128(name.bytes().fold(0, |sum, byte| sum << 8 | u128::from(byte))),
+        email: format!("{name}@Example.com"),
+        role: Role::Owner,
+        locale: Locale::PtBr,
+    };
+    accounts::create(store, &id, Locale::PtBr, &member).await.unwrap();
+    accounts::set_customer(store, &id, &format!("cus_{name}")).await.unwrap();
+    id
+}
+
+/// An event of `cus_<name>`, of a trace named like it.
+pub(crate) fn stripe_event(id: &str, name: &str) -> Received {
+    Received {
+        id: id.to_owned(),
+        kind: "invoice.paid".to_owned(),
+        api_version: Some("2026-09-30.endive".to_owned()),
+        object: Some("in_1".to_owned()),
+        customer: Some(format!("cus_{name}")),
+        created_at: now() - 1.second(),
+        trace: format!("trace-{id}"),
+        ignored: false,
+    }
+}
+
+pub(crate) async fn load(store: &Store, id: &AccountId) -> Remembered {
+    reviews::load(store, id, now()).await.unwrap().unwrap()
+}
+
+/// A review that finds and decides nothing.
+pub(crate) fn review(account: &AccountId, version: i64) -> Review {
+    Review {
+        account: account.clone(),
+        version,
+        now: now(),
+        trace: "review".to_owned(),
+        customer: None,
+        agents: Some(1),
+        subscriptions: vec![],
+        periods: vec![],
+        tenants: vec![],
+        deleted: vec![],
+        changes: vec![],
+        notices: vec![],
+        kinds: vec![],
+        audit: vec![],
+        events: vec![],
+        next: None,
+    }
+}
+
+/// One that runs and is paid.
+pub(crate) fn subscription(id: &str) -> Subscription {
+    Subscription {
+        id: id.to_owned(),
+        status: "active".to_owned(),
+        tier: TierId::Pro,
+        current_start: now() - 24.hours(),
+        current_end: now() + 696.hours(),
+        cancel_at_period_end: false,
+        decided: State::Active,
+        past_due_since: None,
+        suspended_at: None,
+        delete_after: None,
+        ended_at: None,
+        updated_at: now(),
+    }
+}
+
+pub(crate) fn tenant(id: &str) -> TenantId {
+    id.parse().unwrap()
+}
+
+pub(crate) fn new_tenant(id: &str) -> NewTenant {
+    NewTenant {
+        id: tenant(id),
+        niche: NicheId::Pharmacy,
+        tier: TierId::Pro,
+        locale: Locale::PtBr,
+        model: ModelId::KimiK2p5,
+        thinking: Thinking::Medium,
+    }
+}
+
+pub(crate) fn change(id: &str, pointer: &str, value: Option<Value>) -> NewChange {
+    NewChange {
+        tenant: tenant(id),
+        edits: [(pointer.to_owned(), value)].into(),
+        base: None,
+        reason: "paid".to_owned(),
+        event: None,
+        trace: "review".to_owned(),
+    }
+}
+
+pub(crate) fn notice(kind: &str, key: &str) -> Notice {
+    Notice { kind: kind.to_owned(), dedup_key: key.to_owned(), payload: json!({ "name": "Ana" }) }
 }
 
 pub(crate) async fn used(store: &Store, name: &str) -> u64 {

@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, Response, StatusCode, header};
 use hyper::body::Incoming;
 use hyper_rustls::{ConfigBuilderExt as _, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
@@ -251,10 +251,12 @@ fn class(attempt: &Attempt) -> &'static str {
 
 /// The headers of a provider's answer that a client gets.
 pub(crate) fn kept(headers: &HeaderMap) -> HeaderMap {
-    let kept = [header::CONTENT_TYPE, header::CACHE_CONTROL];
-    kept.into_iter()
-        .filter_map(|name| Some((name.clone(), headers.get(&name)?.clone())))
-        .collect::<Vec<(_, HeaderValue)>>()
-        .into_iter()
-        .collect()
+    // Room for those that are added: the request's id, the quota, the length.
+    let mut kept = HeaderMap::with_capacity(16);
+    for name in [header::CONTENT_TYPE, header::CACHE_CONTROL] {
+        if let Some(value) = headers.get(&name) {
+            kept.insert(name, value.clone());
+        }
+    }
+    kept
 }

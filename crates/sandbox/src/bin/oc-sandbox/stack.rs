@@ -1,15 +1,12 @@
 //! `oc-sandbox stack`.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, path::PathBuf};
 
 use anyhow::{Context as _, Result};
 use clap::Args;
-use oc_domain::TenantId;
 use oc_sandbox::stack::{Setup, Stack};
-use oc_streams::{Ledger, Limits, Look};
 use oc_testkit::Postgres;
 use serde_json::json;
-use tokio::time::Instant;
 
 /// A token proxy with all that it needs: Postgres, Redis, a provider, tenants
 ///
@@ -48,11 +45,10 @@ impl Arguments {
         let first = tokens.first().context("no tenants")?;
         stack.usage(first).await?;
         if self.json {
-            let calls = script_calls(&stack).await?;
             let pids = json!({"proxy": stack.proxy.pid(), "redis": stack.redis.pid(),
                 "postgres": postgres.pid()});
             let all = json!({"proxy": stack.proxy.url, "tokens": file, "pids": pids,
-                "script_call_ns": {"p50": calls.0, "p99": calls.1}});
+                "redis": stack.redis.url()});
             anstream::println!("{all}");
         } else {
             anstream::print!("{}", story(&stack, &postgres, first));
@@ -78,26 +74,4 @@ fn story(stack: &Stack, postgres: &Postgres, token: &str) -> String {
          Ctrl-C ends it all; nothing stays.\n",
         log.display(),
     )
-}
-
-/// What one call of a script takes on this machine, median and 99th percentile in nanoseconds: the
-/// part of the proxy's time that no proxy can do without.
-async fn script_calls(stack: &Stack) -> Result<(u64, u64)> {
-    let second = Duration::from_secs(1);
-    let limits = Limits { interval: second, burst: 1, concurrency: 1, lease: second };
-    let ledger = Ledger::new(&stack.redis.url().into(), limits)?;
-    let session = oc_streams::recovery::Session::open(ledger.connection()?).await?;
-    ledger.publish(Some(session.into_epoch()));
-    let connection = ledger.connection()?;
-    let tenant: TenantId = "t-0".parse()?;
-    let mut times = Vec::new();
-    for _ in 0..2000 {
-        let began = Instant::now();
-        let look = connection.look(&tenant, 1).await?;
-        times.push(u64::try_from(began.elapsed().as_nanos())?);
-        anyhow::ensure!(matches!(look, Look::Known { .. }), "{look:?}");
-    }
-    times.sort_unstable();
-    let at = |percent: usize| times.get(times.len() * percent / 100).copied().unwrap_or_default();
-    Ok((at(50), at(99)))
 }

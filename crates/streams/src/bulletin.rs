@@ -1,0 +1,50 @@
+//! What services tell each other: that something else is true now, in Postgres or in git.
+//!
+//! Nothing here is the only way to learn it: whoever reads a mirror looks again in time, and whoever
+//! waits for a message asks by itself as well.
+
+use oc_domain::AccountId;
+use redis::{
+    Cmd,
+    aio::{ConnectionManager, ConnectionManagerConfig},
+};
+use secrecy::SecretString;
+
+use crate::{Error, ledger::client};
+
+/// The channel that commits of the fleet repository are told on.
+pub const FLEET: &str = "oc:fleet";
+
+/// A way to tell.
+#[derive(Clone)]
+pub struct Bulletin {
+    redis: ConnectionManager,
+}
+
+impl Bulletin {
+    /// By Redis at `url`, which need not be there. Call it within a Tokio runtime.
+    pub fn new(url: &SecretString) -> Result<Self, Error> {
+        let second = Some(std::time::Duration::from_secs(1));
+        let config = ConnectionManagerConfig::new()
+            .set_number_of_retries(1)
+            .set_connection_timeout(second)
+            .set_response_timeout(second);
+        Ok(Self { redis: client(url)?.get_connection_manager_lazy(config)? })
+    }
+
+    /// The account has other billing periods: what is mirrored of them is read again.
+    pub async fn periods_changed(&self, account: &AccountId) -> Result<(), Error> {
+        // A mirror without an epoch is none.
+        self.run(redis::cmd("HDEL").arg(format!("oc:p:{account}")).arg("epoch")).await
+    }
+
+    /// The fleet repository is at this commit.
+    pub async fn fleet_moved(&self, commit: &str) -> Result<(), Error> {
+        self.run(redis::cmd("PUBLISH").arg(FLEET).arg(commit)).await
+    }
+
+    async fn run(&self, command: &Cmd) -> Result<(), Error> {
+        command.query_async::<redis::Value>(&mut self.redis.clone()).await?;
+        Ok(())
+    }
+}
