@@ -162,24 +162,14 @@ pub enum Outcome {
     Expired,
 }
 
-/// One row of the ledger.
+/// How an admitted request ended, and what it used.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct UsageEvent {
-    /// The request; unique for ever.
-    pub request: RequestId,
-    /// Who pays.
-    pub account: AccountId,
-    /// Who asked.
-    pub tenant: TenantId,
-    /// The billing period that the reservation was made in.
-    pub period: i64,
-    /// The model that was asked for.
-    pub model: ModelId,
-    /// The provider that answered last, as the configuration names it; empty if none was asked.
+pub struct Settlement {
+    /// The provider that was asked last, as the configuration names it; empty if none was.
     pub upstream: String,
     /// What was consumed.
     pub tokens: Tokens,
-    /// What `tokens` counts against the quota, at most what was reserved.
+    /// What that counts against the quota, at most what was reserved.
     pub charged: u64,
     /// What it would have counted beyond the reservation: the platform's loss.
     pub excess: u64,
@@ -195,6 +185,24 @@ pub struct UsageEvent {
     pub first_byte_ms: Option<u64>,
     /// When it was over, in milliseconds after 1970.
     pub finished_ms: u64,
+}
+
+/// One row of the ledger.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UsageEvent {
+    /// The request; unique for ever.
+    pub request: RequestId,
+    /// Who pays.
+    pub account: AccountId,
+    /// Who asked.
+    pub tenant: TenantId,
+    /// The billing period that the reservation was made in.
+    pub period: i64,
+    /// The model that was asked for.
+    pub model: ModelId,
+    /// How it ended.
+    #[serde(flatten)]
+    pub settlement: Settlement,
 }
 
 #[cfg(test)]

@@ -2,7 +2,10 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use oc_domain::{ModelId, usage::UsageEvent};
+use oc_domain::{
+    ModelId,
+    usage::{Settlement, UsageEvent},
+};
 use redis::{
     Client, Cmd, Value,
     aio::{ConnectionManager, ConnectionManagerConfig},
@@ -10,7 +13,7 @@ use redis::{
 };
 use secrecy::SecretString;
 
-use crate::{Error, Reservation, Settlement, ledger::client};
+use crate::{Error, Reservation, ledger::client};
 
 const STREAM: &str = "oc:usage";
 const GROUP: &str = "ledger";

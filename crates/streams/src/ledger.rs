@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use oc_domain::{ModelId, RequestId, TenantId};
+use oc_domain::{ModelId, RequestId, TenantId, usage::Settlement};
 use redis::{
     Client, Cmd, IntoConnectionInfo as _, RedisError, Value,
     aio::{ConnectionManager, ConnectionManagerConfig},
@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use crate::{
     Epoch, Error, Mirror, Place,
     epoch::{Script, StreamId},
-    record::{Reservation, Settled, Settlement},
+    record::{Reservation, Settled},
     verdict::{Answer, Policy, Standing, Verdict},
 };
 

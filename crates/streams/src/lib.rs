@@ -30,5 +30,5 @@ pub use epoch::{Epoch, Place};
 pub use events::{Delivered, Events};
 pub use ledger::{Beat, Connection, Ledger, Limits, Look, Open, Reserve, Watermark};
 pub use mirror::{Mirror, Period, Tenant};
-pub use record::{Reservation, Settled, Settlement};
+pub use record::{Reservation, Settled};
 pub use verdict::{Admitted, Policy, Standing, Verdict};

@@ -1,12 +1,10 @@
 //! What is written down of a request: the reservation at its start, the settlement at its end.
 
+use crate::Place;
 use oc_domain::{
     AccountId, ModelId, RequestId, TenantId,
-    usage::{Outcome, Tokens, UsageEvent},
+    usage::{Settlement, Tokens, UsageEvent},
 };
-use serde::{Deserialize, Serialize};
-
-use crate::Place;
 
 /// Quota tokens set aside for one request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,31 +36,6 @@ pub struct Settled {
     pub settlement: Settlement,
 }
 
-/// How a request ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Settlement {
-    /// The provider that was asked last; empty if none was.
-    pub upstream: String,
-    /// What was consumed.
-    pub tokens: Tokens,
-    /// What that counts against the quota, at most the reservation.
-    pub charged: u64,
-    /// What it would have counted beyond the reservation.
-    pub excess: u64,
-    /// What the provider charges, in billionths of a US dollar.
-    pub cost_nano_usd: u64,
-    /// How it ended.
-    pub outcome: Outcome,
-    /// Whether the provider counted, or we did.
-    pub measured: bool,
-    /// How often a provider was asked.
-    pub attempts: u32,
-    /// When the first byte came, in milliseconds after 1970.
-    pub first_byte_ms: Option<u64>,
-    /// When it was over, in milliseconds after 1970.
-    pub finished_ms: u64,
-}
-
 impl Reservation {
     /// What `tokens` counts of this reservation, and what beyond it.
     pub fn charge(&self, tokens: Tokens) -> (u64, u64) {
@@ -74,34 +47,6 @@ impl Reservation {
     /// The row of the ledger that both make.
     pub fn event(self, settlement: Settlement) -> UsageEvent {
         let Self { request, tenant, account, period, model, .. } = self;
-        let Settlement {
-            upstream,
-            tokens,
-            charged,
-            excess,
-            cost_nano_usd,
-            outcome,
-            measured,
-            attempts,
-            first_byte_ms,
-            finished_ms,
-        } = settlement;
-        UsageEvent {
-            request,
-            account,
-            tenant,
-            period,
-            model,
-            upstream,
-            tokens,
-            charged,
-            excess,
-            cost_nano_usd,
-            outcome,
-            measured,
-            attempts,
-            first_byte_ms,
-            finished_ms,
-        }
+        UsageEvent { request, account, tenant, period, model, settlement }
     }
 }

@@ -23,11 +23,11 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use oc_domain::RequestId;
+use oc_domain::{RequestId, usage::Settlement};
 use redis::Value;
 
 use crate::{
-    Connection, Epoch, Error, Place, Reservation, Settlement,
+    Connection, Epoch, Error, Place, Reservation,
     epoch::{Script, StreamId},
     ledger::{describe, evalsha},
     verdict::Answer,

@@ -19,10 +19,10 @@ use std::{
 
 use oc_domain::{
     RequestId,
-    usage::{Outcome, Tokens},
+    usage::{Outcome, Settlement, Tokens},
 };
 use oc_service::Clock;
-use oc_streams::{Open as Renewal, Place, Reservation, Settled, Settlement, Watermark, recovery};
+use oc_streams::{Open as Renewal, Place, Reservation, Settled, Watermark, recovery};
 use parking_lot::Mutex;
 use tokio_util::task::TaskTracker;
 

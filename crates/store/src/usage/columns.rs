@@ -40,25 +40,25 @@ impl<'a> Columns<'a> {
     fn push(&mut self, event: &'a UsageEvent) -> Result<(), Error> {
         let number =
             |number: u64| i64::try_from(number).map_err(|_| Error::TooLarge(event.request));
-        let tokens = event.tokens;
+        let tokens = event.settlement.tokens;
         self.requests.push(event.request.uuid());
         self.accounts.push(event.account.as_str());
         self.tenants.push(event.tenant.as_str());
         self.periods.push(event.period);
         self.models.push(event.model.into());
-        self.upstreams.push(&event.upstream);
+        self.upstreams.push(&event.settlement.upstream);
         self.input.push(number(tokens.input)?);
         self.cached_input.push(number(tokens.cached_input)?);
         self.output.push(number(tokens.output)?);
         self.reasoning.push(number(tokens.reasoning)?);
-        self.charged.push(number(event.charged)?);
-        self.excess.push(number(event.excess)?);
-        self.cost.push(number(event.cost_nano_usd)?);
-        self.outcomes.push(event.outcome.to_string());
-        self.measured.push(event.measured);
-        self.attempts.push(event.attempts.into());
-        self.first_byte_ms.push(event.first_byte_ms.map(number).transpose()?);
-        self.finished_ms.push(number(event.finished_ms)?);
+        self.charged.push(number(event.settlement.charged)?);
+        self.excess.push(number(event.settlement.excess)?);
+        self.cost.push(number(event.settlement.cost_nano_usd)?);
+        self.outcomes.push(event.settlement.outcome.to_string());
+        self.measured.push(event.settlement.measured);
+        self.attempts.push(event.settlement.attempts.into());
+        self.first_byte_ms.push(event.settlement.first_byte_ms.map(number).transpose()?);
+        self.finished_ms.push(number(event.settlement.finished_ms)?);
         Ok(())
     }
 }

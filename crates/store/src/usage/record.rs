@@ -134,7 +134,7 @@ fn sums<'a>(events: &[&'a UsageEvent]) -> Result<BTreeMap<(i64, &'a AccountId), 
     let mut sums: BTreeMap<(i64, &AccountId), i64> = BTreeMap::new();
     for event in events {
         let sum = sums.entry((event.period, &event.account)).or_default();
-        let added = sum.checked_add_unsigned(event.charged);
+        let added = sum.checked_add_unsigned(event.settlement.charged);
         *sum = added.ok_or(Error::TooLarge(event.request))?;
     }
     Ok(sums)

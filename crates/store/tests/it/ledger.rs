@@ -101,10 +101,10 @@ async fn poison_is_quarantined_and_the_rest_recorded() {
     let spoil = |entry: &mut Delivered, spoil: fn(&mut oc_domain::usage::UsageEvent)| {
         spoil(entry.event.as_mut().unwrap());
     };
-    spoil(&mut entries[3], |event| event.upstream = "a\0b".to_owned());
-    spoil(&mut entries[4], |event| event.cost_nano_usd = u64::MAX);
+    spoil(&mut entries[3], |event| event.settlement.upstream = "a\0b".to_owned());
+    spoil(&mut entries[4], |event| event.settlement.cost_nano_usd = u64::MAX);
     spoil(&mut entries[9], |event| event.period = 12_345);
-    spoil(&mut entries[19], |event| event.finished_ms = i64::MAX.cast_unsigned());
+    spoil(&mut entries[19], |event| event.settlement.finished_ms = i64::MAX.cast_unsigned());
     let unreadable = Unreadable { payload: "{\0".to_owned(), error: "no JSON".to_owned() };
     entries.push(Delivered { stream_id: "20-0".to_owned(), event: Err(unreadable) });
     for inserted in [16, 0] {

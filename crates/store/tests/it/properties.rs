@@ -1,6 +1,5 @@
 use std::{collections::BTreeMap, sync::LazyLock};
 
-use oc_domain::usage::UsageEvent;
 use oc_store::{
     Store,
     usage::{self, Delivered, Unreadable},
@@ -84,11 +83,12 @@ async fn converges(store: &Store, url: &str, kinds: &[(Kind, u64)], deliveries: 
 }
 
 fn entry(period: i64, index: usize, (kind, charged): (Kind, u64)) -> Delivered {
-    let mut event = UsageEvent { charged, ..event(period, index as u64) };
+    let mut event = event(period, index as u64);
+    event.settlement.charged = charged;
     match kind {
-        Kind::NoText => event.upstream.push('\0'),
+        Kind::NoText => event.settlement.upstream.push('\0'),
         Kind::NoPeriod => event.account = account("nobody"),
-        Kind::TooLarge => event.charged = u64::MAX,
+        Kind::TooLarge => event.settlement.charged = u64::MAX,
         Kind::NoMonth => event.request = oc_domain::RequestId::new(7, [0; 10]),
         Kind::Good | Kind::Unreadable => {}
     }

@@ -68,7 +68,7 @@ async fn sums_are_of_the_time_the_tenant_and_the_upstream_asked_for() {
     let (store, _) = database().await;
     let one = period(&store, "one", 1000).await;
     let mut events: Vec<_> = (1..=3).map(|number| event(one, number)).collect();
-    events[0].upstream = "other".to_owned();
+    events[0].settlement.upstream = "other".to_owned();
     events[1].tenant = "c-two".parse().unwrap();
     usage::record(&store, &events).await.unwrap();
 

@@ -4,7 +4,7 @@ use jiff::{Timestamp, ToSpan};
 use oc_domain::{
     AccountId, Locale, ModelId, NicheId, RequestId, TenantId, Thinking, TierId,
     tenant::State,
-    usage::{Outcome, Tokens, UsageEvent},
+    usage::{Outcome, Settlement, Tokens, UsageEvent},
 };
 use oc_store::{
     Store, accounts,
@@ -169,16 +169,18 @@ pub(crate) fn event(period: i64, number: u64) -> UsageEvent {
         tenant: "c-one".parse().unwrap(),
         period,
         model: ModelId::KimiK2p5,
-        upstream: "kimi".to_owned(),
-        tokens: Tokens { input: 4, cached_input: 3, output: 5, reasoning: 2 },
-        charged: 10,
-        excess: 1,
-        cost_nano_usd: 7,
-        outcome: Outcome::Complete,
-        measured: true,
-        attempts: 1,
-        first_byte_ms: number.is_multiple_of(2).then_some(NOW_MS + 500),
-        finished_ms: NOW_MS + 900,
+        settlement: Settlement {
+            upstream: "kimi".to_owned(),
+            tokens: Tokens { input: 4, cached_input: 3, output: 5, reasoning: 2 },
+            charged: 10,
+            excess: 1,
+            cost_nano_usd: 7,
+            outcome: Outcome::Complete,
+            measured: true,
+            attempts: 1,
+            first_byte_ms: number.is_multiple_of(2).then_some(NOW_MS + 500),
+            finished_ms: NOW_MS + 900,
+        },
     }
 }
 

@@ -42,9 +42,15 @@ async fn an_event_says_what_was_settled() {
     let event = delivered[0].event.clone().unwrap();
     assert_eq!((event.request, event.tenant, event.account), (request, id, account("says")));
     assert_eq!((event.period, event.model), (3, ModelId::KimiK2p5));
-    assert_eq!((event.tokens, event.charged), (settlement.tokens, 42));
-    assert_eq!((event.upstream, event.cost_nano_usd), (settlement.upstream, 7));
-    assert_eq!((event.attempts, event.finished_ms), (1, settlement.finished_ms));
+    assert_eq!((event.settlement.tokens, event.settlement.charged), (settlement.tokens, 42));
+    assert_eq!(
+        (event.settlement.upstream, event.settlement.cost_nano_usd),
+        (settlement.upstream, 7)
+    );
+    assert_eq!(
+        (event.settlement.attempts, event.settlement.finished_ms),
+        (1, settlement.finished_ms)
+    );
 }
 
 #[tokio::test]

@@ -290,8 +290,8 @@ impl Play {
         };
         let mut sums = vec![0; self.model.periods.len()];
         for event in delivered.into_iter().map(|one| one.event.unwrap()) {
-            assert_eq!(self.model.booked.remove(&event.request), Some(event.charged));
-            sums[usize::try_from(event.period).unwrap() - 1] += event.charged;
+            assert_eq!(self.model.booked.remove(&event.request), Some(event.settlement.charged));
+            sums[usize::try_from(event.period).unwrap() - 1] += event.settlement.charged;
         }
         assert!(self.model.booked.is_empty());
         let used: Vec<u64> = self.model.periods.iter().map(|quota| quota.used).collect();

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use oc_domain::{
     RequestId,
-    usage::{Outcome, Tokens},
+    usage::{Outcome, Settlement, Tokens},
 };
-use oc_streams::{Events, Limits, Open, Settlement};
+use oc_streams::{Events, Limits, Open};
 use tokio::time::sleep;
 
 use crate::support::{Bench, WIDE, account, admitted, measured, wanted};
@@ -38,7 +38,7 @@ async fn what_exceeds_a_reservation_is_in_the_event_but_not_in_the_quota() {
     assert_eq!(bench.quota(1).await, (100, 0));
     let mut events = Events::new(&bench.redis.url().into(), "p-0").unwrap();
     let event = events.read(10).await.unwrap().remove(0).event.unwrap();
-    assert_eq!((event.charged, event.excess), (100, 25));
+    assert_eq!((event.settlement.charged, event.settlement.excess), (100, 25));
 }
 
 #[tokio::test]
@@ -63,12 +63,15 @@ async fn a_passed_lease_books_its_input_and_the_output_that_was_heard_of() {
         (event(0), silent, Tokens { input: 20, ..Tokens::default() }, 20, 0),
         (event(1), heard, Tokens { input: 7, output: 11, ..Tokens::default() }, 10, 8),
     ] {
-        assert_eq!((event.request, event.tokens), (request, tokens));
-        assert_eq!((event.charged, event.excess), (charged, excess));
+        assert_eq!((event.request, event.settlement.tokens), (request, tokens));
+        assert_eq!((event.settlement.charged, event.settlement.excess), (charged, excess));
         assert_eq!((event.tenant, event.account, event.period), (id.clone(), account("lease"), 9));
-        assert_eq!((event.outcome, event.measured), (Outcome::Expired, false));
-        assert!(event.upstream.is_empty() && event.first_byte_ms.is_none());
-        assert!(event.finished_ms >= request.unix_ms());
+        assert_eq!(
+            (event.settlement.outcome, event.settlement.measured),
+            (Outcome::Expired, false)
+        );
+        assert!(event.settlement.upstream.is_empty() && event.settlement.first_byte_ms.is_none());
+        assert!(event.settlement.finished_ms >= request.unix_ms());
     }
 }
 
@@ -108,5 +111,5 @@ async fn large_numbers_are_exact() {
     assert_eq!(bench.quota(1).await, (limit - 1, 0));
     let mut events = Events::new(&bench.redis.url().into(), "p-0").unwrap();
     let event = events.read(10).await.unwrap().remove(0).event.unwrap();
-    assert_eq!(event.charged, limit - 1);
+    assert_eq!(event.settlement.charged, limit - 1);
 }

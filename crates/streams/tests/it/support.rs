@@ -7,10 +7,10 @@ use std::{
 
 use oc_domain::{
     AccountId, Locale, ModelId, RequestId, TenantId, Thinking, TierId,
-    usage::{Outcome, Tokens},
+    usage::{Outcome, Settlement, Tokens},
 };
 use oc_streams::{
-    Admitted, Connection, Ledger, Limits, Period, Policy, Reserve, Settlement, Tenant, Verdict,
+    Admitted, Connection, Ledger, Limits, Period, Policy, Reserve, Tenant, Verdict,
     recovery::{Session, Stage},
 };
 use oc_testkit::{Redis, RedisOptions};

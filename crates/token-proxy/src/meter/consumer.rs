@@ -127,11 +127,11 @@ impl Consumer {
 
     /// A lease that passed was booked without a price: the first provider's is the best guess.
     fn priced(&self, mut event: UsageEvent) -> UsageEvent {
-        if event.outcome == Outcome::Expired {
+        if event.settlement.outcome == Outcome::Expired {
             let pool = self.upstreams.pool();
             let offer = pool.first_offer(event.model);
-            event.cost_nano_usd =
-                offer.map_or(0, |offer| offer.cost(event.tokens, self.clock.now()));
+            event.settlement.cost_nano_usd =
+                offer.map_or(0, |offer| offer.cost(event.settlement.tokens, self.clock.now()));
         }
         event
     }

@@ -7,10 +7,10 @@ use std::{
 };
 
 use anyhow::Result;
-use oc_domain::RequestId;
+use oc_domain::{RequestId, usage::Settlement};
 use oc_store::{Store, periods, usage};
 use oc_streams::{
-    Place, Reservation, Settlement,
+    Place, Reservation,
     recovery::{Brought, Joined, Session, Stage},
 };
 use tokio::time::sleep;

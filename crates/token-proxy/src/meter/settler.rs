@@ -2,7 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use oc_streams::{Connection, Settled, Settlement};
+use oc_domain::usage::Settlement;
+use oc_streams::{Connection, Settled};
 use parking_lot::Mutex;
 use tokio::{runtime::Handle, time::sleep};
 
