@@ -129,3 +129,16 @@ setup_clients() {
   fi
   export OPENCLAW_TEST_NODE_MODULES=$home/node_modules
 }
+
+# stripe-mock and the OpenAPI document in it, which the stand-in for Stripe is held against. The
+# tests find both by what is exported here.
+setup_stripe_mock() {
+  local module=github.com/stripe/stripe-mock version=v0.203.0 home folder
+  home=$tools/stripe-mock-$version
+  go_tool stripe-mock "$module" "$version"
+  if [[ ! -e $home/spec3.json ]]; then
+    folder=$(GOFLAGS=-mod=mod go mod download -json "$module@$version" | sed -n 's/^\t"Dir": "\(.*\)",\{0,1\}$/\1/p') &&
+      install -m 644 "$folder/embedded/openapi/spec3.json" "$home/spec3.json" || return
+  fi
+  export OPENCLAW_TEST_STRIPE_MOCK=$home
+}

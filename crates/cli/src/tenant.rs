@@ -16,6 +16,7 @@ use comfy_table::Table;
 use oc_domain::{
     Fleet, TenantId, TenantSpec,
     catalog::{Locale, ModelId, NicheId, ProviderId, Thinking, TierId},
+    document,
     fleet::{Tenant as Entry, parse_tenant},
     tenant::{self, Channels, Hold, State, Telegram, TenantFile},
 };
@@ -356,9 +357,7 @@ fn invalid(diagnostics: Vec<oc_domain::Diagnostic>) -> Failure {
 
 /// Writes a tenant file whole or not at all, once it is known to be valid.
 fn write(root: &Path, path: &str, file: &TenantFile) -> Result<(), Failure> {
-    let mut text = serde_json::to_string_pretty(file)
-        .map_err(|error| Failure::Outside(format!("JSON: {error}")))?;
-    text.push('\n');
+    let text = document::text(file).map_err(|error| Failure::Outside(format!("JSON: {error}")))?;
     parse_tenant(path, text.as_bytes()).map_err(invalid)?;
     let full = root.join(path);
     let folder = full.parent().unwrap_or(root);

@@ -8,7 +8,10 @@
 use std::fmt;
 
 use schemars::{JsonSchema, generate::SchemaSettings};
-use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::{
+    Serialize,
+    de::{DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor},
+};
 use serde_json::{Map, Value};
 
 use crate::diagnostic::{Diagnostic, child};
@@ -62,6 +65,13 @@ pub(crate) fn read<T: Document>(
 pub fn too_large(file: &str, bytes: u64, limit: usize) -> Vec<Diagnostic> {
     let message = format!("found {bytes} bytes, expected at most {limit}: is it the right file?");
     vec![Diagnostic::error(file, "", message)]
+}
+
+/// A document as our tools write it: two spaces a level, and a line end.
+pub fn text(document: &impl Serialize) -> Result<String, serde_json::Error> {
+    let mut text = serde_json::to_string_pretty(document)?;
+    text.push('\n');
+    Ok(text)
 }
 
 /// The JSON Schema (draft 2020-12) of `T`, as editors and [`parse`] use it.

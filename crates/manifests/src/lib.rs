@@ -1,7 +1,7 @@
 //! Kubernetes objects from specs: the one renderer that CLI, Nix and operator share.
 //!
 //! ```text
-//!  Inventory ──────────────► platform(..) ──► namespaces, Postgres, Redis, backups, token proxy, alerts
+//!  Inventory ──────────────► platform(..) ──► namespaces, databases, backups, token proxy, billing, alerts
 //!  Inventory + TenantSpec ─► tenant(..) ────► the eight objects of one sealed namespace
 //! ```
 //!

@@ -49,6 +49,8 @@ pub enum Peer {
     Namespace(&'static str),
     /// The cluster's DNS.
     Dns,
+    /// What lets requests of the Internet in: K3s' Traefik.
+    Ingress,
     /// Addresses outside the cluster.
     Networks(Vec<String>),
     /// Every public address, and none of these networks.
@@ -85,6 +87,11 @@ impl Peer {
             Self::Dns => NetworkPolicyPeer {
                 namespace_selector: namespace("kube-system"),
                 pod_selector: Some(selector([("k8s-app", "kube-dns")])),
+                ..NetworkPolicyPeer::default()
+            },
+            Self::Ingress => NetworkPolicyPeer {
+                namespace_selector: namespace("kube-system"),
+                pod_selector: Some(selector([(NAME, "traefik")])),
                 ..NetworkPolicyPeer::default()
             },
             Self::Networks(networks) => {

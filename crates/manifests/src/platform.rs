@@ -4,7 +4,9 @@
 //! Each service's objects are made by [`crate::Service`].
 //! Secrets are none of our output. The ones that these objects name: `postgres` (`password`),
 //! `redis` (`users.acl`), `backup` (`rclone.conf` with the keys of remote `s3`), `token-proxy`
-//! (`upstreams.json`, `platform-token.pub`, `database-url`, `redis-url`).
+//! (`upstreams.json`, `platform-token.pub`, `database-url`, `redis-url`), `billing`
+//! (`webhook-secrets`, `stripe-key`, `internal-key`, `admin-key`, `link-key`, `fleet-remote`,
+//! `fleet-key`, `fleet-known-hosts`, `database-url`, `redis-url`).
 
 use k8s_openapi::{
     api::{core::v1::Namespace, node::v1::RuntimeClass, scheduling::v1::PriorityClass},
@@ -16,10 +18,11 @@ use serde_json::json;
 use crate::{
     HelmChart, HelmChartSpec, MONITORING, Object, PLATFORM,
     labels::{Labels, component, pod_security},
-    network::policy,
+    network::{Peer, Port, policy},
 };
 
 mod backup;
+mod billing;
 mod monitoring;
 mod postgres;
 mod redis;
@@ -43,8 +46,24 @@ pub fn platform(inventory: &Inventory) -> Vec<Object> {
     objects.extend(redis::objects(inventory));
     objects.extend(backup::objects(inventory));
     objects.extend(token_proxy::objects(inventory));
+    objects.extend(billing::objects(inventory));
     objects.push(cert_manager().into());
     objects
+}
+
+/// The way to Postgres and Redis.
+fn databases() -> Vec<(Peer, Vec<Port>)> {
+    [(postgres::NAME, postgres::PORT), (redis::NAME, redis::PORT)]
+        .map(|(name, port)| (Peer::Platform(name), vec![Port::Tcp(port)]))
+        .into()
+}
+
+/// Everybody outside of the cluster, for services whose peers publish no networks: they answer from
+/// addresses that change by the day, so a list in the inventory would be an outage.
+fn internet(inventory: &Inventory) -> Peer {
+    let cluster = &inventory.cluster;
+    let inside = [cluster.private_network, cluster.cluster_cidr, cluster.service_cidr];
+    Peer::Internet { except: inside.map(|network| network.0.to_string()).into() }
 }
 
 fn namespace(name: &str, level: &str) -> Namespace {

@@ -5,12 +5,10 @@ use std::net::Ipv4Addr;
 
 use k8s_openapi::{
     api::{
-        apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment},
         core::v1::{
-            Affinity, Container, ContainerPort, EnvVar, NodeAffinity, NodeSelectorRequirement,
-            NodeSelectorTerm, PodSpec, PodTemplateSpec, PreferredSchedulingTerm,
-            Service as ServiceObject, ServiceAccount, ServicePort, ServiceSpec,
-            TopologySpreadConstraint,
+            Affinity, NodeAffinity, NodeSelectorRequirement, NodeSelectorTerm,
+            PreferredSchedulingTerm, Service as ServiceObject, ServiceAccount, ServicePort,
+            ServiceSpec,
         },
         policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec},
         rbac::v1::{
@@ -28,21 +26,24 @@ use crate::{
     MONITORING, Object, PLATFORM,
     labels::{NAME, component, selector},
     network::{Peer, Port, dns, policy},
-    pod::{self, Resources},
 };
 
-/// The user of our own images.
-const USER: i64 = 65_532;
+mod workload;
+
 /// Health and metrics, the same in every service.
 const ADMIN: u16 = 9090;
-/// What a process that is done needs to send its last traces.
-const LAST_WORDS_SECONDS: i64 = 5;
+/// Where the keys of a service's Secret lie, a file each.
+const SECRET: &str = "/etc/openclaw/secret";
+/// What a service may write to, besides `/tmp`.
+pub(crate) const SCRATCH: &str = "/var/lib/openclaw";
 
 /// A service of ours in namespace `platform`.
 #[derive(Clone, Debug)]
 pub struct Service {
     /// Its name everywhere: image, objects, DNS.
     pub name: &'static str,
+    /// What its program is told on the command line.
+    pub arguments: &'static [&'static str],
     /// How many pods.
     pub replicas: i32,
     /// The port that it serves, where it serves one.
@@ -57,6 +58,10 @@ pub struct Service {
     pub environment: Vec<(&'static str, String)>,
     /// A Secret of which every key is a file under `/etc/openclaw/secret`.
     pub secret: Option<&'static str>,
+    /// Configuration that is a key of that Secret since nothing else knows it: variable and key.
+    pub secret_environment: &'static [(&'static str, &'static str)],
+    /// Mebibytes of disk under `/var/lib/openclaw` that are lost with the pod.
+    pub scratch_mib: Option<u32>,
     /// Who may reach its port.
     pub ingress: Vec<Peer>,
     /// Whom it may reach, besides DNS.
@@ -192,105 +197,6 @@ impl Service {
             status: None,
         })
     }
-
-    fn deployment(&self, inventory: &Inventory) -> Deployment {
-        let spec = DeploymentSpec {
-            replicas: Some(self.replicas),
-            revision_history_limit: Some(3),
-            selector: selector([(NAME, self.name)]),
-            // A new pod is ready before an old one goes.
-            strategy: Some(DeploymentStrategy {
-                type_: Some("RollingUpdate".to_owned()),
-                rolling_update: Some(RollingUpdateDeployment {
-                    max_surge: Some(IntOrString::Int(1)),
-                    max_unavailable: Some(IntOrString::Int(0)),
-                }),
-            }),
-            template: PodTemplateSpec {
-                metadata: Some(ObjectMeta {
-                    labels: Some(component(self.name)),
-                    ..ObjectMeta::default()
-                }),
-                spec: Some(self.pod(inventory)),
-            },
-            ..DeploymentSpec::default()
-        };
-        Deployment { metadata: metadata(self.name), spec: Some(spec), status: None }
-    }
-
-    fn pod(&self, inventory: &Inventory) -> PodSpec {
-        let mut volumes = vec![pod::empty_dir("tmp", 64)];
-        volumes.extend(self.secret.map(|secret| pod::secret("secret", secret)));
-        PodSpec {
-            service_account_name: Some(self.name.to_owned()),
-            automount_service_account_token: Some(!matches!(self.access, Access::None)),
-            enable_service_links: Some(false),
-            priority_class_name: Some("openclaw-platform".to_owned()),
-            security_context: Some(pod::pod_security(USER)),
-            termination_grace_period_seconds: Some(self.grace_seconds),
-            affinity: Some(prefer_platform_nodes()),
-            topology_spread_constraints: (self.replicas > 1).then(|| vec![self.spread()]),
-            containers: vec![self.container(inventory)],
-            volumes: Some(volumes),
-            ..PodSpec::default()
-        }
-    }
-
-    fn container(&self, inventory: &Inventory) -> Container {
-        let image = &inventory.cluster.image;
-        let port = |name: &str, port: u16| ContainerPort {
-            name: Some(name.to_owned()),
-            container_port: port.into(),
-            protocol: Some("TCP".to_owned()),
-            ..ContainerPort::default()
-        };
-        let mut ports = vec![port("admin", ADMIN)];
-        ports.extend(self.port.map(|number| port("http", number)));
-        let mut mounts = vec![pod::mount("tmp", "/tmp")];
-        mounts.extend(self.secret.map(|_| pod::read_only("secret", "/etc/openclaw/secret")));
-        let own = self.environment.iter().map(|(name, value)| pod::env(name, value));
-        let env: Vec<EnvVar> = self.process().into_iter().chain(own).collect();
-        let resources = Resources {
-            cpu_millis: self.cpu_millis,
-            memory_mib: self.memory_mib,
-            disk_mib: (64, 512),
-        };
-        Container {
-            name: self.name.to_owned(),
-            image: Some(format!("{}/{}:{}", image.registry, self.name, image.tag)),
-            image_pull_policy: Some("IfNotPresent".to_owned()),
-            env: Some(env),
-            ports: Some(ports),
-            startup_probe: Some(pod::http_probe("/livez", "admin", 2, 30)),
-            readiness_probe: Some(pod::http_probe("/readyz", "admin", 5, 2)),
-            liveness_probe: Some(pod::http_probe("/livez", "admin", 10, 3)),
-            resources: Some(resources.requirements()),
-            security_context: Some(pod::container_security()),
-            volume_mounts: Some(mounts),
-            ..Container::default()
-        }
-    }
-
-    /// What the process kit of every service is told.
-    fn process(&self) -> [EnvVar; 2] {
-        // The process cuts itself off first, and says in its log what it cut.
-        let grace = format!("{}s", self.grace_seconds.saturating_sub(LAST_WORDS_SECONDS));
-        [
-            pod::env("OPENCLAW_ADMIN_LISTEN", format!("0.0.0.0:{ADMIN}")),
-            pod::env("OPENCLAW_GRACE", grace),
-        ]
-    }
-
-    /// Pods on different nodes where there are several.
-    fn spread(&self) -> TopologySpreadConstraint {
-        TopologySpreadConstraint {
-            max_skew: 1,
-            topology_key: "kubernetes.io/hostname".to_owned(),
-            when_unsatisfiable: "ScheduleAnyway".to_owned(),
-            label_selector: Some(selector([(NAME, self.name)])),
-            ..TopologySpreadConstraint::default()
-        }
-    }
 }
 
 /// The metadata of a platform component's object.
@@ -331,4 +237,9 @@ fn kubernetes_api(inventory: &Inventory) -> (Peer, Vec<Port>) {
     let servers = inventory.nodes.iter().filter(|n| n.role == oc_domain::inventory::Role::Server);
     let networks = servers.map(|node| format!("{}/32", node.private_address)).collect();
     (Peer::Networks(networks), vec![Port::Tcp(6443)])
+}
+
+/// The path of a key of the service's Secret.
+pub(crate) fn secret_file(key: &str) -> String {
+    format!("{SECRET}/{key}")
 }

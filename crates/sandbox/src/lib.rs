@@ -5,9 +5,11 @@
 
 use std::time::Duration;
 
+pub mod billing;
 pub mod kimi;
 pub mod load;
 pub mod stack;
+pub mod stripe;
 
 /// A length of time such as `20ms`.
 pub fn duration(text: &str) -> Result<Duration, jiff::Error> {

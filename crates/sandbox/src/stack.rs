@@ -23,6 +23,8 @@ use crate::kimi::{Kimi, Options};
 
 /// The provider's keys.
 pub const KEYS: [&str; 2] = ["sk-sandbox-key-a", "sk-sandbox-key-b"];
+/// The key of short links.
+pub const LINK_KEY: &str = "a key of short links, for tests alone";
 const START: Duration = Duration::from_secs(20);
 
 /// A proxy and what is around it; all of it ends with this value.
@@ -82,6 +84,7 @@ impl Stack {
         let folder = tempfile::tempdir()?;
         let write = |name: &str, text: &str| fs::write(folder.path().join(name), text);
         write("keys.pub", &signing.public().to_string())?;
+        write("link.key", LINK_KEY)?;
         for (name, key) in ["a.key", "b.key"].iter().zip(KEYS) {
             write(name, key)?;
         }
@@ -273,6 +276,8 @@ impl Proxy {
             .arg(folder.join("upstreams.json"))
             .arg("--public-keys")
             .arg(folder.join("keys.pub"))
+            .arg("--link-key-file")
+            .arg(folder.join("link.key"))
             .args(["--database-url", database, "--redis-url", redis])
             .args(&setup.arguments)
             .stdin(Stdio::null())
@@ -322,7 +327,7 @@ impl Drop for Proxy {
     }
 }
 
-fn free_ports() -> Result<[u16; 2]> {
+pub(crate) fn free_ports() -> Result<[u16; 2]> {
     // Both are held until both are known, so they differ.
     let first = TcpListener::bind("127.0.0.1:0")?;
     let second = TcpListener::bind("127.0.0.1:0")?;

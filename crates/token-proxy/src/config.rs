@@ -31,10 +31,13 @@ pub struct Config {
     /// Threads that serve requests; 0 is one for each core
     #[arg(long, env = "OPENCLAW_TOKEN_PROXY_THREADS", value_name = "N", default_value = "0")]
     pub(crate) threads: usize,
-    /// Where people change or pay their plan; the tenant's id is added
+    /// Where billing's short links are; each is added to it
     #[arg(long, env = "OPENCLAW_TOKEN_PROXY_UPGRADE_URL", value_name = "URL")]
-    #[arg(default_value = "https://openclaw.cloud/billing?tenant=")]
+    #[arg(default_value = "https://openclaw.cloud/u/")]
     pub(crate) upgrade_url: String,
+    /// File with the key that short links are signed with, the same as billing's
+    #[arg(long, env = "OPENCLAW_LINK_KEY_FILE", value_name = "FILE")]
+    pub(crate) link_key_file: PathBuf,
     /// Requests of a tenant in a second, on the average
     #[arg(long, env = "OPENCLAW_TOKEN_PROXY_RATE", value_name = "N", default_value = "10")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=1_000_000))]

@@ -8,7 +8,7 @@ use std::{
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use hyper::body::Incoming;
 use oc_domain::{ModelId, RequestId};
-use oc_platform_token::{Claims, Refused, Verifier};
+use oc_platform_token::{Claims, Link, LinkKey, Purpose, Refused, Verifier};
 use oc_streams::{Policy, Standing};
 use serde_json::json;
 use strum::VariantArray as _;
@@ -48,6 +48,7 @@ pub(crate) struct Shared {
     pub(crate) meter: Arc<Meter>,
     pub(crate) room: Room,
     pub(crate) upgrade_url: String,
+    pub(crate) links: LinkKey,
     pub(crate) first_byte: Duration,
     pub(crate) idle: Duration,
     /// Answers that are read on after their clients left, at once.
@@ -169,17 +170,29 @@ impl Handler {
         if ask.counting {
             return json_response(&json!({"input_tokens": ask.asked.input_tokens}));
         }
-        let link = format!("{}{}", self.shared.upgrade_url, claims.tenant);
+        let now = self.shared.meter.clock.now();
+        let link = Link {
+            purpose: Purpose::Upgrade,
+            tenant: claims.tenant.clone(),
+            expires: link_expiry(now.as_second()),
+        };
+        let link = format!("{}{}", self.shared.upgrade_url, self.shared.links.sign(&link));
         let options = ask.asked.stream_options.as_ref().and_then(|options| options.value);
         let form = Form {
             dialect: ask.dialect,
             stream: ask.asked.stream,
             usage: options.is_some_and(|options| options.include_usage == Some(true)),
             model: &ask.asked.model.value,
-            now: self.shared.meter.clock.now(),
+            now,
         };
         notice.response(policy.locale, &link, form)
     }
+}
+
+/// A week, and the same for all of a day: an agent that asks again gets the same words.
+fn link_expiry(now: i64) -> u32 {
+    const DAY: i64 = 86_400;
+    u32::try_from(now - now.rem_euclid(DAY) + 8 * DAY).unwrap_or(u32::MAX)
 }
 
 /// The model that a client names: by its alias, as OpenClaw does, or by its full name.

@@ -8,10 +8,11 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use oc_platform_token::{KeyRing, Verifier};
-use oc_service::{Clock, Lifecycle, chain};
+use oc_platform_token::{KeyRing, LinkKey, Verifier};
+use oc_service::{Clock, Lifecycle, chain, secret};
 use oc_store::Store;
 use oc_streams::{Events, Ledger};
+use secrecy::ExposeSecret as _;
 use tokio::{
     runtime::Handle,
     sync::{Semaphore, watch},
@@ -85,12 +86,14 @@ pub async fn run(config: Config, lifecycle: Lifecycle) -> Result<()> {
     };
     lifecycle.spawn("upkeep", upkeep.run(lifecycle.clone()));
 
+    let link_key = secret(None, Some(&config.link_key_file), "OPENCLAW_LINK_KEY")?;
     let shared = Arc::new(Shared {
         verifier,
         upstreams,
         meter: Arc::clone(&meter),
         room: Room::default(),
         upgrade_url: config.upgrade_url.clone(),
+        links: LinkKey::new(link_key.expose_secret().as_bytes())?,
         first_byte: config.first_byte,
         idle: config.idle,
         drains: Arc::new(Semaphore::new(DRAINS)),

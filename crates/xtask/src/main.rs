@@ -38,8 +38,13 @@ const REFERENCES: &[(&str, &str, &str, &[&[&str]])] = &[
     ("oc-cli", CLI, "docs/cli.md", COMMANDS),
     ("oc-store", "oc-store", "docs/oc-store.md", &[&[], &["migrate"], &["status"]]),
     ("oc-token-proxy", "oc-token-proxy", "docs/oc-token-proxy.md", &[&[]]),
+    ("oc-billing", "oc-billing", "docs/oc-billing.md", BILLING),
 ];
 const CLI: &str = "openclaw-cloud";
+
+/// The commands of `oc-billing`.
+const BILLING: &[&[&str]] =
+    &[&[], &["serve"], &["sync-catalog"], &["events"], &["retry"], &["clear"], &["trace"]];
 
 /// The commands of `openclaw-cloud`.
 const COMMANDS: &[&[&str]] = &[

@@ -2,11 +2,11 @@
 
 use oc_domain::Inventory;
 
-use super::{monitoring, postgres, redis};
+use super::{databases, internet, monitoring};
 use crate::{
     Access, Object,
     network::{Peer, Port},
-    service::Service,
+    service::{Service, secret_file},
 };
 
 const NAME: &str = "token-proxy";
@@ -15,35 +15,28 @@ const ALERTS: &str = include_str!("../../monitoring/token-proxy.alerts.yaml");
 const DASHBOARD: &str = include_str!("../../monitoring/token-proxy.dashboard.json");
 
 pub(super) fn objects(inventory: &Inventory) -> Vec<Object> {
-    let cluster = &inventory.cluster;
-    let inside = [cluster.private_network, cluster.cluster_cidr, cluster.service_cidr];
-    let secret = |file: &str| format!("/etc/openclaw/secret/{file}");
+    let mut egress = databases();
+    egress.push((internet(inventory), vec![Port::Tcp(443)]));
     let service = Service {
         name: NAME,
+        arguments: &[],
         replicas: 2,
         port: Some(PORT),
-        address: Some(cluster.data_plane.token_proxy),
+        address: Some(inventory.cluster.data_plane.token_proxy),
         cpu_millis: (250, 2000),
         memory_mib: (128, 384),
         environment: vec![
             ("OPENCLAW_TOKEN_PROXY_LISTEN", format!("0.0.0.0:{PORT}")),
-            ("OPENCLAW_TOKEN_PROXY_UPSTREAMS", secret("upstreams.json")),
-            ("OPENCLAW_TOKEN_PROXY_PUBLIC_KEYS", secret("platform-token.pub")),
-            ("DATABASE_URL_FILE", secret("database-url")),
-            ("REDIS_URL_FILE", secret("redis-url")),
+            ("OPENCLAW_TOKEN_PROXY_UPSTREAMS", secret_file("upstreams.json")),
+            ("OPENCLAW_TOKEN_PROXY_PUBLIC_KEYS", secret_file("platform-token.pub")),
+            ("DATABASE_URL_FILE", secret_file("database-url")),
+            ("REDIS_URL_FILE", secret_file("redis-url")),
         ],
         secret: Some(NAME),
+        secret_environment: &[],
+        scratch_mib: None,
         ingress: vec![Peer::Tenants],
-        egress: vec![
-            (Peer::Platform(postgres::NAME), vec![Port::Tcp(postgres::PORT)]),
-            (Peer::Platform(redis::NAME), vec![Port::Tcp(redis::PORT)]),
-            // Unlike the backup's S3, model providers publish no networks: they answer from CDNs
-            // whose addresses change by the day, so a list in the inventory would be an outage.
-            (
-                Peer::Internet { except: inside.map(|network| network.0.to_string()).into() },
-                vec![Port::Tcp(443)],
-            ),
-        ],
+        egress,
         access: Access::None,
         // An answer that streams is worth waiting for: what is cut off is paid for all the same.
         grace_seconds: 60,

@@ -25,8 +25,8 @@ use serde_json::{Value, json};
 
 const MANAGER: &str = "manifests-test";
 
-/// Postgres, Redis, two token proxies.
-const PLATFORM_PODS: usize = 4;
+/// Postgres, Redis, two token proxies, two of billing.
+const PLATFORM_PODS: usize = 6;
 
 /// The example fleet, on its own nodes or on those of another inventory.
 fn fleet(inventory: &str) -> Fleet {
@@ -299,6 +299,7 @@ async fn a_service_gets_all_its_objects() -> Result<()> {
     };
     let service = |name, access| Service {
         name,
+        arguments: &["serve"],
         replicas: 2,
         port: Some(8080),
         address: None,
@@ -306,6 +307,8 @@ async fn a_service_gets_all_its_objects() -> Result<()> {
         memory_mib: (64, 256),
         environment: vec![("RUST_LOG", "info".to_owned())],
         secret: Some("example"),
+        secret_environment: &[("EXAMPLE", "example")],
+        scratch_mib: Some(64),
         ingress: vec![Peer::Tenants, Peer::Namespace("kube-system")],
         egress: vec![(Peer::Platform("redis"), vec![Port::Tcp(6379)])],
         access,
@@ -316,7 +319,7 @@ async fn a_service_gets_all_its_objects() -> Result<()> {
     for service in [
         proxy,
         service("operator", Access::Cluster(vec![rule(&["get", "list", "watch"])])),
-        service("billing", Access::Namespace(vec![rule(&["get"])])),
+        service("onboarding", Access::Namespace(vec![rule(&["get"])])),
     ] {
         let objects = service.objects(&fleet.inventory);
         apply(&client, &objects).await.with_context(|| service.name.to_owned())?;

@@ -112,25 +112,35 @@ fn s16_a_tenant_reaches_the_four_services_and_nothing_else() {
 }
 
 #[test]
-fn s16_the_token_proxy_alone_reaches_the_internet_by_https_and_nothing_private() {
+fn s16_few_services_reach_the_internet_on_few_ports_and_nothing_private() {
+    let open: [(&str, &[u16]); 2] = [("token-proxy", &[443]), ("billing", &[443, 22])];
     for inventory in [one_node(), five_nodes()] {
         let platform = serde_json::to_value(oc_manifests::platform(&inventory)).unwrap();
-        let (mut open, rest): (Vec<&Value>, Vec<&Value>) =
-            platform.as_array().unwrap().iter().partition(|object| {
-                object["kind"] == "NetworkPolicy" && object["metadata"]["name"] == "token-proxy"
-            });
+        let ports_of = |policy: &Value| {
+            let known = |(name, _): &&(&str, _)| policy["metadata"]["name"] == *name;
+            let found = open.iter().find(known).filter(|_| policy["kind"] == "NetworkPolicy");
+            found.map(|(_, ports)| *ports)
+        };
+        let (policies, rest): (Vec<&Value>, Vec<&Value>) =
+            platform.as_array().unwrap().iter().partition(|object| ports_of(object).is_some());
         let rest = json!(rest).to_string();
         assert!(!rest.contains("0.0.0.0/0\"") && !rest.contains("::/0"));
-        let egress = open.remove(0)["spec"]["egress"].as_array().unwrap();
-        let rule = egress.iter().find(|rule| rule["to"][0].get("ipBlock").is_some()).unwrap();
-        assert_eq!(rule["ports"], json!([{"protocol": "TCP", "port": 443}]));
-        assert_eq!(rule["to"].as_array().unwrap().len(), 1);
-        let except = rule["to"][0]["ipBlock"]["except"].to_string();
-        let cluster = &inventory.cluster;
-        for inside in [cluster.private_network, cluster.cluster_cidr, cluster.service_cidr] {
-            assert!(except.contains(&format!("\"{}\"", inside.0)), "{except}");
+        assert_eq!(policies.len(), open.len());
+        for policy in policies {
+            let egress = policy["spec"]["egress"].as_array().unwrap();
+            let blocks = egress.iter().filter(|rule| rule["to"][0].get("ipBlock").is_some());
+            let [rule] = blocks.collect::<Vec<_>>()[..] else { panic!("{policy}") };
+            let tcp = |port: &u16| json!({"protocol": "TCP", "port": port});
+            let ports: Vec<Value> = ports_of(policy).unwrap().iter().map(tcp).collect();
+            assert_eq!(rule["ports"], json!(ports));
+            assert_eq!(rule["to"].as_array().unwrap().len(), 1);
+            let except = rule["to"][0]["ipBlock"]["except"].to_string();
+            let cluster = &inventory.cluster;
+            for inside in [cluster.private_network, cluster.cluster_cidr, cluster.service_cidr] {
+                assert!(except.contains(&format!("\"{}\"", inside.0)), "{except}");
+            }
+            assert!(except.contains("169.254.0.0/16"), "the cloud's metadata: {except}");
         }
-        assert!(except.contains("169.254.0.0/16"), "the cloud's metadata: {except}");
     }
 }
 

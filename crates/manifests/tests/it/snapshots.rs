@@ -59,7 +59,7 @@ fn a_suspended_tenant_keeps_everything_but_its_pod() {
 
 #[test]
 fn the_platform_renders_the_reviewed_bytes() {
-    // Files in files: the alerts are read as they stand in the repository, the dashboard below.
+    // Files in files: the alerts are read as they stand in the repository, the dashboards below.
     let platform = oc_manifests::platform(&five_nodes());
     insta::assert_json_snapshot!("platform-five-nodes", platform, { "[].data" => "(files)" });
     let platform = oc_manifests::platform(&one_node());
@@ -68,9 +68,9 @@ fn the_platform_renders_the_reviewed_bytes() {
 }
 
 #[test]
-fn the_dashboard_is_the_reviewed_text() {
-    insta::assert_snapshot!(
-        "dashboard-token-proxy",
-        file("token-proxy-dashboard", "token-proxy.json")
-    );
+fn the_dashboards_are_the_reviewed_text() {
+    for name in ["token-proxy", "billing"] {
+        let text = file(&format!("{name}-dashboard"), &format!("{name}.json"));
+        insta::assert_snapshot!(format!("dashboard-{name}"), text);
+    }
 }

@@ -12,4 +12,5 @@ mod command;
 mod load;
 mod log;
 mod openai;
+mod stripe;
 mod support;

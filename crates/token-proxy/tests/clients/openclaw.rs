@@ -2,9 +2,10 @@
 
 use std::{collections::HashSet, process::Command, time::Duration};
 
+use oc_platform_token::{LinkKey, Purpose};
 use oc_sandbox::{
     kimi::{End, Entry, Options},
-    stack::{Setup, Stack, ask},
+    stack::{LINK_KEY, Setup, Stack, ask},
 };
 use oc_service::Clock;
 use oc_store::periods;
@@ -94,7 +95,9 @@ impl Conversation {
         let text = answer["choices"][0]["message"]["content"].as_str().unwrap();
         let (words, url) = text.rsplit_once(' ').unwrap();
         assert!(words.starts_with("Você já usou todos os tokens"), "{words}");
-        assert_eq!(url, format!("https://openclaw.cloud/billing?tenant={TENANT}"));
+        let link = url.strip_prefix("https://openclaw.cloud/u/").unwrap();
+        let link = LinkKey::new(LINK_KEY.as_bytes()).unwrap().verify(link, 0).unwrap();
+        assert_eq!((link.purpose, link.tenant.as_str()), (Purpose::Upgrade, TENANT));
         format!(r#"{words} <a href="{url}">{url}</a>"#)
     }
 

@@ -5,7 +5,9 @@ use clap::{Parser, Subcommand};
 
 mod kimi;
 mod load;
+mod script;
 mod stack;
+mod stripe;
 
 #[global_allocator]
 static GLOBAL: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -25,7 +27,9 @@ struct Cli {
 enum Command {
     Kimi(kimi::Arguments),
     Load(load::Arguments),
+    Script(script::Arguments),
     Stack(stack::Arguments),
+    Stripe(stripe::Arguments),
 }
 
 fn main() -> Result<()> {
@@ -38,7 +42,9 @@ fn main() -> Result<()> {
     match cli.command {
         Command::Kimi(arguments) => runtime.block_on(arguments.run()),
         Command::Load(arguments) => runtime.block_on(arguments.run()),
+        Command::Script(arguments) => runtime.block_on(arguments.run()),
         Command::Stack(arguments) => runtime.block_on(arguments.run()),
+        Command::Stripe(arguments) => runtime.block_on(arguments.run()),
     }
 }
 

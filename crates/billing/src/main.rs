@@ -1,0 +1,32 @@
+//! `oc-billing`.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use oc_billing::{Config, Verb, run};
+
+/// Turns what Stripe says into tenant specs, billing periods and notices, and tells how it came to
+/// that.
+///
+/// Exit codes of the verbs: 0 good, 1 there is no such thing, 2 wrong use, 3 an outside system failed.
+#[derive(Parser)]
+#[command(name = "oc-billing", version, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Runs the service
+    Serve(Box<Config>),
+    #[command(flatten)]
+    Verb(Verb),
+}
+
+fn main() -> ExitCode {
+    match Arguments::parse().command {
+        Command::Serve(config) => oc_service::serve(*config, run),
+        Command::Verb(verb) => verb.run(),
+    }
+}

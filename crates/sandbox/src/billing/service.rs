@@ -1,0 +1,95 @@
+//! One replica of billing, as a process.
+
+use std::{
+    fs::File,
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result};
+use oc_testkit::wait_for;
+
+use super::signal;
+use crate::stack::free_ports;
+
+/// How long it may take on a busy machine.
+const START: Duration = Duration::from_secs(30);
+
+/// A replica; it is killed with this value.
+#[derive(Debug)]
+pub struct Service {
+    child: Child,
+    /// Where Stripe, customers and our own services reach it.
+    pub url: String,
+    /// Where its health and metrics are.
+    pub admin: String,
+}
+
+impl Service {
+    /// Starts it, with its output at the end of `billing-<number>.log`.
+    pub(super) fn spawn(
+        program: &Path,
+        arguments: &[String],
+        folder: &Path,
+        number: usize,
+    ) -> Result<Self> {
+        let [port, admin] = free_ports()?;
+        let log = folder.join(format!("billing-{number}.log"));
+        let log = File::options().create(true).append(true).open(log)?;
+        let child = Command::new(program)
+            .arg("serve")
+            .args(["--listen", &format!("127.0.0.1:{port}")])
+            .args(["--public-url", &format!("http://127.0.0.1:{port}")])
+            .args(["--admin-listen", &format!("127.0.0.1:{admin}")])
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()
+            .with_context(|| program.display().to_string())?;
+        let url = |port: u16| format!("http://127.0.0.1:{port}");
+        Ok(Self { child, url: url(port), admin: url(admin) })
+    }
+
+    /// Waits until it says that it is ready.
+    pub async fn ready(&self) -> Result<()> {
+        let ready = async || {
+            let answer = reqwest::get(format!("{}/readyz", self.admin)).await;
+            Ok(answer.is_ok_and(|answer| answer.status().is_success()).then_some(()))
+        };
+        wait_for(START, "billing to be ready", ready).await
+    }
+
+    /// The value of a metric by its name and labels as they are exposed, 0 if there is none.
+    pub async fn metric(&self, name: &str) -> Result<f64> {
+        let text = reqwest::get(format!("{}/metrics", self.admin)).await?.text().await?;
+        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        Ok(value.map(str::parse).transpose()?.unwrap_or_default())
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Ends it at once.
+    pub fn kill(&mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    /// Asks it to drain, and waits for its end; says whether it was a good one.
+    pub async fn drain(&mut self) -> Result<bool> {
+        signal(self.pid(), "TERM")?;
+        let ended = async || Ok(self.child.try_wait()?);
+        Ok(wait_for(START, "billing to end", ended).await?.success())
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = self.kill();
+    }
+}
