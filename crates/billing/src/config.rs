@@ -47,6 +47,7 @@ pub struct Config {
 
 /// Where the fleet repository is.
 #[derive(Clone, Debug, Args)]
+#[expect(clippy::struct_field_names, reason = "they are the names of the options")]
 pub(crate) struct FleetConfig {
     /// The fleet repository: a local path, or an https or ssh address
     #[arg(long, env = "OPENCLAW_FLEET_REMOTE", value_name = "REMOTE")]

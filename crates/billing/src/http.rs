@@ -11,7 +11,7 @@ use aws_lc_rs::constant_time::verify_slices_are_equal;
 use axum::{
     Router,
     extract::{DefaultBodyLimit, Request, State},
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -98,7 +98,7 @@ async fn is_admin(
 }
 
 fn bears(headers: &HeaderMap, key: &SecretString) -> bool {
-    let sent = headers.get(header::AUTHORIZATION).map(|value| value.as_bytes());
+    let sent = headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
     let sent = sent.and_then(|value| value.strip_prefix(b"Bearer ")).unwrap_or_default();
     verify_slices_are_equal(sent, key.expose_secret().as_bytes()).is_ok()
 }

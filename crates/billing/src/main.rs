@@ -17,6 +17,7 @@ struct Arguments {
 }
 
 #[derive(Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "there is one of them")]
 enum Command {
     /// Runs the service
     Serve(Box<Config>),

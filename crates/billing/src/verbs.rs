@@ -187,24 +187,27 @@ impl TraceArguments {
                 found.push(event);
             }
         }
-        let mut story: Vec<Moment> = found.iter().flat_map(of_event).collect();
+        let mut moments: Vec<Moment> = found.iter().flat_map(of_event).collect();
         for logged in audit::by_trace(&store, &trace).await? {
             let details = serde_json::to_value(&logged.entry)?;
-            story.push(Moment { at: logged.at, what: logged.entry.action, details });
+            moments.push(Moment { at: logged.at, what: logged.entry.action, details });
         }
         let changes = spec_changes::by_trace(&store, &trace).await?;
-        story.extend(changes.iter().flat_map(of_change));
+        moments.extend(changes.iter().flat_map(of_change));
         // What git itself says: the rows above may be gone, and commits are not.
-        let mut fleet = oc_gitops::Fleet::open(self.fleet.options()).await?;
+        // The service has its clone for itself.
+        let mut options = self.fleet.options();
+        options.directory.push("trace");
+        let mut fleet = oc_gitops::Fleet::open(options).await?;
         for commit in fleet.trace(&trace).await? {
             let details = json!({"commit": commit.oid.to_string(), "subject": commit.subject});
-            story.push(Moment { at: commit.at, what: "committed to git".to_owned(), details });
+            moments.push(Moment { at: commit.at, what: "committed to git".to_owned(), details });
         }
-        if story.is_empty() {
+        if moments.is_empty() {
             return Err(Missing(format!("nothing is known of {}", self.id)).into());
         }
-        story.sort_by_key(|moment| moment.at);
-        self.print(&trace, &story)
+        moments.sort_by_key(|moment| moment.at);
+        self.print(&trace, &moments)
     }
 
     fn print(&self, trace: &str, story: &[Moment]) -> Result<()> {

@@ -24,7 +24,8 @@ impl Stripe {
     /// The account that a customer of Stripe is, by its metadata; nothing if it is none of ours, or
     /// was deleted.
     pub async fn account_of(&self, customer: &str) -> Result<Option<AccountId>, Error> {
-        let path = format!("/customers/{}", segment(customer)?);
+        let Ok(id) = segment(customer) else { return Ok(None) };
+        let path = format!("/customers/{id}");
         let customer: wire::Customer = match self.get(&path, &Vec::new()).await {
             Err(Error::Missing(_)) => return Ok(None),
             customer => customer?,
@@ -39,7 +40,8 @@ impl Stripe {
         struct Owner {
             customer: Option<String>,
         }
-        let path = format!("/charges/{}", segment(charge)?);
+        let Ok(id) = segment(charge) else { return Ok(None) };
+        let path = format!("/charges/{id}");
         match self.get::<Owner>(&path, &Vec::new()).await {
             Err(Error::Missing(_)) => Ok(None),
             owner => Ok(owner?.customer),

@@ -168,15 +168,11 @@ impl Stripe {
     ) -> Result<(), Error> {
         let next = self.price_of(tier).await?;
         let current = self.price_of(subscription.tier).await?;
-        let schedule: wire::Schedule = match &subscription.schedule {
-            Some(id) => {
-                let path = format!("/subscription_schedules/{}", segment(id)?);
-                self.get(&path, &Vec::new()).await?
-            }
-            None => {
-                let from = vec![("from_subscription", subscription.id.clone())];
-                self.post("/subscription_schedules", &from, &format!("{key}-schedule")).await?
-            }
+        let schedule: wire::Schedule = if let Some(id) = &subscription.schedule {
+            self.get(&format!("/subscription_schedules/{}", segment(id)?), &Vec::new()).await?
+        } else {
+            let from = vec![("from_subscription", subscription.id.clone())];
+            self.post("/subscription_schedules", &from, &format!("{key}-schedule")).await?
         };
         let (start, end) = subscription.period;
         let parameters = vec![

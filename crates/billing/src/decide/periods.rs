@@ -17,9 +17,8 @@ pub(super) fn periods(
 ) -> Result<Vec<Wanted>, Problem> {
     let Some(tier) = tier else { return Ok(Vec::new()) };
     let ((starts_at, ends_at), lasts, next) = match (service, subject) {
-        (Service::None | Service::Over, _) => return Ok(Vec::new()),
         (Service::Complimentary, _) => (complimentary(facts), true, tier),
-        (_, None) => return Ok(Vec::new()),
+        (Service::None | Service::Over, _) | (_, None) => return Ok(Vec::new()),
         (_, Some(one)) => {
             let (starts_at, ends_at) = one.period;
             let ends_at = one.ended_at.map_or(ends_at, |ended| ended.min(ends_at));

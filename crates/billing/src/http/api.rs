@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use aws_lc_rs::digest::{SHA256, digest};
 use axum::{
     Json,
     extract::{State, rejection::JsonRejection},
@@ -70,7 +71,7 @@ pub(super) async fn checkout(
     let key = key(&headers)?;
     let account = match asked.account {
         Some(account) => account,
-        None => new_account(reviewer, asked.email.as_deref(), asked.locale).await?,
+        None => new_account(reviewer, asked.email.as_deref(), asked.locale, &key).await?,
     };
     let known = load(reviewer, &account).await?;
     let buy = Buy {
@@ -80,18 +81,17 @@ pub(super) async fn checkout(
         success_url: &asked.success_url,
         cancel_url: &asked.cancel_url,
     };
-    let session = self::buy(reviewer, &account, &known, buy, &key).await?;
+    let session = self::buy(reviewer, &account, &known, buy).await?;
     Ok(Json(Page { account, url: session.url, expires_at: session.expires_at }))
 }
 
 /// A checkout for an account that has no subscription. Pages that it had before sell nothing any
-/// more: it would pay twice.
+/// more, or it would pay twice; so a page whose answer was lost is not asked for again, but another.
 pub(super) async fn buy(
     reviewer: &Reviewer,
     account: &AccountId,
     known: &Remembered,
     buy: Buy<'_>,
-    key: &str,
 ) -> Result<Session, Problem> {
     let customer = customer(reviewer, account, known, buy.locale).await?;
     let standing = reviewer.stripe.standing(&customer).await?;
@@ -115,7 +115,7 @@ pub(super) async fn buy(
         success_url: buy.success_url,
         cancel_url: buy.cancel_url,
     };
-    Ok(reviewer.stripe.checkout(checkout, key).await?)
+    Ok(reviewer.stripe.checkout(checkout, &trace::new()).await?)
 }
 
 #[derive(Deserialize)]
@@ -226,10 +226,11 @@ pub(super) struct Made {
 /// One more tenant of an account, as many as its tier allows.
 pub(super) async fn tenants(
     State(shared): State<Arc<Shared>>,
+    headers: HeaderMap,
     body: Body<TenantRequest>,
 ) -> Result<Json<Made>, Problem> {
     let Json(TenantRequest { account, niche, locale }) = body.map_err(invalid)?;
-    let tenant = make(&shared.reviewer, &account, niche, locale).await?;
+    let tenant = make(&shared.reviewer, &account, niche, locale, &key(&headers)?).await?;
     Ok(Json(Made { account, tenant }))
 }
 
@@ -246,17 +247,18 @@ pub(super) struct ProvisionRequest {
 /// A tenant that nobody pays for.
 pub(super) async fn provision(
     State(shared): State<Arc<Shared>>,
+    headers: HeaderMap,
     body: Body<ProvisionRequest>,
 ) -> Result<Json<Made>, Problem> {
     let Json(asked) = body.map_err(invalid)?;
-    let reviewer = &shared.reviewer;
+    let (reviewer, key) = (&shared.reviewer, key(&headers)?);
     let account = match asked.account {
         Some(account) => account,
-        None => new_account(reviewer, asked.email.as_deref(), asked.locale).await?,
+        None => new_account(reviewer, asked.email.as_deref(), asked.locale, &key).await?,
     };
     let now = reviewer.clock.now();
     accounts::set_complimentary(&reviewer.store, &account, Some(asked.tier), now).await?;
-    let tenant = make(reviewer, &account, asked.niche, asked.locale).await?;
+    let tenant = make(reviewer, &account, asked.niche, asked.locale, &key).await?;
     Ok(Json(Made { account, tenant }))
 }
 
@@ -265,10 +267,12 @@ async fn make(
     account: &AccountId,
     niche: NicheId,
     locale: Locale,
+    key: &str,
 ) -> Result<TenantId, Problem> {
-    let asked = Asked { id: TenantId::draw(rand::random()), niche, locale };
+    let asked = Asked { id: TenantId::draw(drawn(key, account.as_str())), niche, locale };
     let review = reviewer.review(account, Some(&asked)).await?;
-    let made = review.tenants.iter().any(|tenant| tenant.id == asked.id);
+    // New, or made by a call whose answer was lost.
+    let made = review.changes.iter().any(|change| change.tenant == asked.id);
     let no_room = || Problem::Conflict("the account's tier allows no more tenants".to_owned());
     made.then_some(asked.id).ok_or_else(no_room)
 }
@@ -277,19 +281,28 @@ async fn new_account(
     reviewer: &Reviewer,
     email: Option<&str>,
     locale: Locale,
+    key: &str,
 ) -> Result<AccountId, Problem> {
     let email = email.filter(|email| email.contains('@') && email.len() <= 254);
     let email = email.ok_or_else(|| Problem::Invalid("a new account needs an email".to_owned()))?;
-    let account = AccountId::draw(rand::random());
+    let account = AccountId::draw(drawn(key, &email.to_lowercase()));
     let id = uuid::Builder::from_random_bytes(rand::random()).into_uuid();
     let member = Member { id, email: email.to_owned(), role: Role::Owner, locale };
-    accounts::create(&reviewer.store, &account, locale, &member).await.map_err(|error| {
-        if error.is_transient() {
-            return error.into();
-        }
-        Problem::Conflict("somebody with this email has an account".to_owned())
-    })?;
-    Ok(account)
+    match accounts::create(&reviewer.store, &account, locale, &member).await {
+        Ok(()) => Ok(account),
+        Err(error) if error.is_transient() => Err(error.into()),
+        // Made by a call whose answer was lost: by no other key there is this id for this email.
+        Err(_) if load(reviewer, &account).await.is_ok() => Ok(account),
+        Err(_) => Err(Problem::Conflict("somebody with this email has an account".to_owned())),
+    }
+}
+
+/// The bits of an id: the same ones for a request that is sent again with its key.
+fn drawn(key: &str, of: &str) -> [u8; 5] {
+    let hash = digest(&SHA256, format!("{key}\n{of}").as_bytes());
+    let mut bits = [0; 5];
+    bits.iter_mut().zip(hash.as_ref()).for_each(|(bit, byte)| *bit = *byte);
+    bits
 }
 
 /// The account's customer at Stripe, made where there is none. Two at once make one: Stripe is asked

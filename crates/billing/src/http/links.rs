@@ -67,5 +67,5 @@ async fn lead(
         niche.ok_or_else(|| Problem::Conflict("there was nothing to buy again".to_owned()))?;
     let back = format!("{}/back", shared.public_url);
     let buy = Buy { tier, niche, locale: known.locale, success_url: &back, cancel_url: &back };
-    super::api::buy(reviewer, account, &known, buy, &key).await
+    super::api::buy(reviewer, account, &known, buy).await
 }

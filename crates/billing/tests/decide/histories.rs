@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use oc_sandbox::stripe::{DisputeState, Engine, Settings, Status};
 use proptest::{collection::vec, prelude::*};
 
@@ -70,8 +71,8 @@ impl Race {
         loop {
             let next = [
                 self.shop.engine.next_due(),
-                self.told.next.map(|at| at.as_second()),
-                self.heard.next.map(|at| at.as_second()),
+                self.told.next.map(Timestamp::as_second),
+                self.heard.next.map(Timestamp::as_second),
                 self.coming.keys().next().copied(),
             ];
             let now = self.now();
@@ -199,7 +200,8 @@ fn consume(race: &mut Race) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: cases(), max_shrink_iters: 4000, ..ProptestConfig::default() })]
+    // What is promised.
+    #![proptest_config(ProptestConfig::with_cases(10_000))]
 
     #[test]
     fn however_it_is_heard_of_a_history_ends_the_same(
@@ -219,9 +221,4 @@ proptest! {
         }
         race.end();
     }
-}
-
-/// The promise is ten thousand histories; more by `PROPTEST_CASES`.
-fn cases() -> u32 {
-    std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(10_000)
 }

@@ -107,7 +107,7 @@ impl Shop {
             Step::Card(card) => self.engine.set_card(&self.customer, *card).unwrap(),
             Step::Pay => {
                 let open = |bill: &&oc_sandbox::stripe::Invoice| bill.state == InvoiceState::Open;
-                let open = self.engine.invoices().filter(open).last().map(|bill| bill.id.clone());
+                let open = self.engine.invoices().rfind(open).map(|bill| bill.id.clone());
                 let _ = open.map(|bill| self.engine.pay_invoice(&bill));
             }
             Step::Refund(amount) => {

@@ -21,8 +21,11 @@ const MOST: usize = 64;
 pub(crate) struct Settler {
     redis: Connection,
     meter: Arc<Meter>,
-    waiting: Arc<Mutex<Vec<(Arc<Open>, Settlement)>>>,
+    waiting: Arc<Mutex<Vec<Ended>>>,
 }
+
+/// A request, and how it ended.
+type Ended = (Arc<Open>, Settlement);
 
 impl Settler {
     pub(crate) fn new(redis: Connection, meter: Arc<Meter>) -> Self {
@@ -52,7 +55,7 @@ impl Settler {
     }
 
     /// Tells Redis, and remembers what it said.
-    async fn confirm(&self, ended: Vec<(Arc<Open>, Settlement)>) {
+    async fn confirm(&self, ended: Vec<Ended>) {
         let meter = &self.meter;
         let all = ended.iter().map(|(open, settlement)| (open.reservation.request, settlement));
         match self.redis.settle_all(all).await {
@@ -60,10 +63,11 @@ impl Settler {
                 for ((open, settlement), place) in ended.into_iter().zip(places) {
                     let reservation = open.reservation.clone();
                     let request = reservation.request;
-                    match place {
-                        Some(place) => meter.retain(Settled { place, reservation, settlement }),
-                        // Its lease had passed: it is in the ledger, estimated.
-                        None => tracing::warn!(%request, "settled by its lease"),
+                    if let Some(place) = place {
+                        meter.retain(Settled { place, reservation, settlement });
+                    } else {
+                        // It is in the ledger, estimated.
+                        tracing::warn!(%request, "settled by its lease");
                     }
                     // Last: at every moment it is in one of the places.
                     meter.close(request);
