@@ -4,7 +4,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
+    process::{Output, Stdio},
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -22,7 +22,7 @@ mod remote;
 mod service;
 
 pub use remote::{Remote, git};
-pub use service::Service;
+pub use service::{Service, signal};
 
 /// What deliveries are signed with; the service knows both.
 pub const SECRETS: [&str; 2] = ["whsec_sandbox_new", "whsec_sandbox_old"];
@@ -294,11 +294,4 @@ impl Stack {
     pub fn log(&self, number: usize) -> Result<String> {
         Ok(fs::read_to_string(self.folder().join(format!("billing-{number}.log")))?)
     }
-}
-
-/// Sends a signal by its name, as `STOP`, to a process.
-pub fn signal(pid: u32, name: &str) -> Result<()> {
-    let status = Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).status()?;
-    ensure!(status.success(), "kill -{name} {pid}");
-    Ok(())
 }

@@ -7,10 +7,9 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use oc_testkit::wait_for;
 
-use super::signal;
 use crate::stack::free_ports;
 
 /// How long it may take on a busy machine.
@@ -92,4 +91,11 @@ impl Drop for Service {
     fn drop(&mut self) {
         let _ = self.kill();
     }
+}
+
+/// Sends a signal by its name, as `STOP`, to a process.
+pub fn signal(pid: u32, name: &str) -> Result<()> {
+    let status = Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).status()?;
+    ensure!(status.success(), "kill -{name} {pid}");
+    Ok(())
 }

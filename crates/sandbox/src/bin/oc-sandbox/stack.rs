@@ -4,11 +4,15 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use anyhow::{Context as _, Result};
 use clap::Args;
-use oc_sandbox::stack::{Setup, Stack};
+use oc_sandbox::{
+    billing,
+    stack::{Setup, Stack},
+};
 use oc_testkit::Postgres;
 use serde_json::json;
 
-/// A token proxy with all that it needs: Postgres, Redis, a provider, tenants
+/// The platform as far as it is: a token proxy with Postgres, Redis, a provider and tenants, and
+/// billing with Stripe and a fleet repository
 ///
 /// Says where everything is, and runs until it is interrupted.
 #[derive(Args)]
@@ -16,6 +20,9 @@ pub(crate) struct Arguments {
     /// The proxy's program
     #[arg(long, value_name = "FILE")]
     program: PathBuf,
+    /// Billing's program; without it there is none
+    #[arg(long, value_name = "FILE", conflicts_with = "json")]
+    billing: Option<PathBuf>,
     /// Tenants; their tokens go into the file that the output names
     #[arg(long, default_value_t = 1)]
     tenants: u32,
@@ -53,6 +60,19 @@ impl Arguments {
         } else {
             anstream::print!("{}", story(&stack, &postgres, first));
         }
+        // Held until the end.
+        let _billing = match self.billing {
+            Some(program) => {
+                let setup = billing::Setup::new(program);
+                let billing = billing::Stack::start_on(&postgres, setup).await?;
+                anstream::print!("{}", billing_story(&billing)?);
+                Some(billing)
+            }
+            None => None,
+        };
+        if !self.json {
+            anstream::println!("\nCtrl-C ends it all; nothing stays.");
+        }
         tokio::signal::ctrl_c().await.context("waiting for the interrupt")
     }
 }
@@ -70,8 +90,27 @@ fn story(stack: &Stack, postgres: &Postgres, token: &str) -> String {
          curl {proxy}/v1/chat/completions -H 'x-proxy-key: {token}' \\\n    \
          -H 'content-type: application/json' \\\n    \
          -d '{{\"model\":\"k2p5\",\"messages\":[{{\"role\":\"user\",\"content\":\"olá\"}}]}}'\n  \
-         curl {proxy}/v1/usage -H 'x-proxy-key: {token}'\n\n\
-         Ctrl-C ends it all; nothing stays.\n",
+         curl {proxy}/v1/usage -H 'x-proxy-key: {token}'\n",
         log.display(),
     )
+}
+
+/// Where billing is, and a first customer.
+fn billing_story(billing: &billing::Stack) -> Result<String> {
+    let service = billing.services.first().context("no replica")?;
+    let (url, admin, key) = (&service.url, &service.admin, billing::INTERNAL);
+    let (stripe, remote) = (billing.stripe.url(), billing.remote.path().display());
+    let log = billing.folder().join("billing-0.log");
+    Ok(format!(
+        "\nbilling      {url}  (health and metrics {admin}, log {})\n\
+         Stripe       {stripe}  (a stand-in, see `oc_sandbox::stripe`)\n\
+         fleet        {remote}\n\n\
+         Buy something: open the page that this names, and pay; then look into the fleet:\n  \
+         curl {url}/internal/checkout -H 'authorization: Bearer {key}' \\\n    \
+         -H 'content-type: application/json' \\\n    \
+         -d '{{\"email\":\"ana@example.com\",\"tier\":\"starter\",\"niche\":\"pharmacy\",\
+         \"locale\":\"pt-BR\",\"success_url\":\"{url}/back\",\"cancel_url\":\"{url}/back\"}}'\n  \
+         git -C {remote} log --stat main\n",
+        log.display(),
+    ))
 }
