@@ -43,11 +43,8 @@ impl Committer {
         let draining = lifecycle.draining();
         let mut pause = PAUSE;
         while !draining.is_cancelled() {
-            let wait = match self.lead(&lifecycle).await {
-                Ok(()) => {
-                    pause = PAUSE;
-                    LEAD
-                }
+            let wait = match self.lead(&lifecycle, &mut pause).await {
+                Ok(()) => LEAD,
                 Err(error) => {
                     self.metrics.commit_failing.set(1);
                     tracing::warn!(error = %chain(&*error), "tenant files wait to be committed");
@@ -62,12 +59,19 @@ impl Committer {
     }
 
     /// Commits for as long as this process leads; nothing if another one does.
-    async fn lead(&self, lifecycle: &Lifecycle) -> Result<()> {
-        let Some(mut leader) = try_leader(&self.store, "committer").await? else { return Ok(()) };
+    async fn lead(&self, lifecycle: &Lifecycle, pause: &mut Duration) -> Result<()> {
+        let Some(mut leader) = try_leader(&self.store, "committer").await? else {
+            // Whether it can be committed is the other's to say.
+            self.metrics.commit_failing.set(0);
+            return Ok(());
+        };
         let mut fleet = Fleet::open(self.options.clone()).await?;
         let draining = lifecycle.draining();
         while !draining.is_cancelled() && leader.still().await {
-            if self.batch(&mut fleet, &mut leader).await? == 0 {
+            let count = self.batch(&mut fleet, &mut leader).await?;
+            self.metrics.commit_failing.set(0);
+            *pause = PAUSE;
+            if count == 0 {
                 let _ = draining.run_until_cancelled(timeout(POLL, self.changed.notified())).await;
             }
         }
@@ -117,7 +121,6 @@ impl Committer {
             done.push((change.id, outcome));
         }
         spec_changes::done(&self.store, &done, now).await?;
-        self.metrics.commit_failing.set(0);
         if let Some(commit) = last
             && let Err(error) = self.bulletin.fleet_moved(&commit.to_string()).await
         {

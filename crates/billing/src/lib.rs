@@ -15,6 +15,7 @@ pub mod decide;
 
 mod committer;
 mod config;
+mod draw;
 mod http;
 mod metrics;
 mod review;

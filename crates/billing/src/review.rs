@@ -183,6 +183,10 @@ impl Reviewer {
         text: &str,
     ) -> Result<(), oc_store::Error> {
         let now = self.clock.now();
+        let pause = if transient { backoff(one.attempts) } else { SignedDuration::from_hours(1) };
+        // Before the events are looked at: one that comes after this makes the account due again,
+        // and one that came before is set aside with the others.
+        reviews::failed(&self.store, &one.account, now + pause, text).await?;
         if !transient
             && let Some(remembered) = reviews::load(&self.store, &one.account, now).await?
         {
@@ -191,8 +195,7 @@ impl Reviewer {
                 events::quarantine(&self.store, &event.id, text).await?;
             }
         }
-        let pause = if transient { backoff(one.attempts) } else { SignedDuration::from_hours(1) };
-        reviews::failed(&self.store, &one.account, now + pause, text).await.map(drop)
+        Ok(())
     }
 
     /// Reads, decides, writes: until what was read is what was decided on.

@@ -124,7 +124,6 @@ impl Verb {
 }
 
 async fn sync_catalog(stripe: &StripeConfig, dry_run: bool, as_json: bool) -> Result<()> {
-    // The client of Stripe wants TLS, and a provider for it.
     let synced = stripe.client()?.sync_catalog(dry_run).await?;
     if as_json {
         let all: Vec<Value> = synced

@@ -4,7 +4,7 @@
 //! Each service's objects are made by [`crate::Service`].
 //! Secrets are none of our output. The ones that these objects name: `postgres` (`password`),
 //! `redis` (`users.acl`), `backup` (`rclone.conf` with the keys of remote `s3`), `token-proxy`
-//! (`upstreams.json`, `platform-token.pub`, `database-url`, `redis-url`), `billing`
+//! (`upstreams.json`, `platform-token.pub`, `link-key`, `database-url`, `redis-url`), `billing`
 //! (`webhook-secrets`, `stripe-key`, `internal-key`, `admin-key`, `link-key`, `fleet-remote`,
 //! `fleet-key`, `fleet-known-hosts`, `database-url`, `redis-url`).
 

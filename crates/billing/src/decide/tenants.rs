@@ -1,6 +1,5 @@
 //! Which tenants there are, and what their files should say.
 
-use aws_lc_rs::digest::{SHA256, digest};
 use oc_domain::{
     Locale, ModelId, NicheId, TenantId, TierId,
     tenant::{Channels, State, Telegram, TenantFile, TenantSpec},
@@ -13,6 +12,7 @@ use oc_stripe::{Invoice, InvoiceStatus, Subscription};
 use serde_json::{Value, json};
 
 use super::{Asked, Facts, Problem, Service};
+use crate::draw::draw;
 
 /// What becomes of an account's tenants.
 pub(super) struct Tenants {
@@ -87,15 +87,14 @@ fn was_served(facts: Facts<'_>, one: &Subscription) -> bool {
 /// that was made by hand may name none: then it is drawn from the subscription's id, so that it is
 /// the same however often it is decided.
 fn bought(facts: Facts<'_>, one: &Subscription) -> TenantId {
-    let known = |id: &TenantId| facts.remembered.tenants.iter().find(|known| known.id == *id);
-    let named = one.tenant.clone();
-    let named = named.filter(|id| known(id).is_none_or(|known| known.deleted_at.is_none()));
-    named.unwrap_or_else(|| {
-        let hash = digest(&SHA256, one.id.as_bytes());
-        let mut bits = [0; 5];
-        bits.iter_mut().zip(hash.as_ref()).for_each(|(bit, byte)| *bit = *byte);
-        TenantId::draw(bits)
-    })
+    let is_deleted = |id: &TenantId| {
+        let known = facts.remembered.tenants.iter().find(|known| known.id == *id);
+        known.is_some_and(|known| known.deleted_at.is_some())
+    };
+    let drawn = (0_u32..).map(|number| TenantId::draw(draw(&format!("{} {number}", one.id))));
+    let mut ids = one.tenant.clone().into_iter().chain(drawn);
+    // There are more ids than deleted tenants.
+    ids.find(|id| !is_deleted(id)).unwrap_or_else(|| TenantId::draw([0; 5]))
 }
 
 fn new(asked: Asked, tier: TierId) -> NewTenant {

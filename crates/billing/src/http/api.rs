@@ -5,7 +5,6 @@
 
 use std::sync::Arc;
 
-use aws_lc_rs::digest::{SHA256, digest};
 use axum::{
     Json,
     extract::{State, rejection::JsonRejection},
@@ -23,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use super::{Problem, Shared};
 use crate::{
     decide::{Asked, subject},
+    draw::draw,
     review::Reviewer,
     trace,
 };
@@ -162,6 +162,7 @@ pub(super) async fn tier(
     body: Body<TierRequest>,
 ) -> Result<Json<Effective>, Problem> {
     let Json(TierRequest { account, tier }) = body.map_err(invalid)?;
+    is_for_sale(tier)?;
     let (stripe, key) = (&shared.reviewer.stripe, key(&headers)?);
     let one = subscription(&shared.reviewer, &account).await?;
     let effective = if tier.get().price_cents >= one.tier.get().price_cents {
@@ -269,12 +270,18 @@ async fn make(
     locale: Locale,
     key: &str,
 ) -> Result<TenantId, Problem> {
-    let asked = Asked { id: TenantId::draw(drawn(key, account.as_str())), niche, locale };
+    let asked = Asked { id: TenantId::draw(draw(&format!("{key}\n{account}"))), niche, locale };
     let review = reviewer.review(account, Some(&asked)).await?;
     // New, or made by a call whose answer was lost.
     let made = review.changes.iter().any(|change| change.tenant == asked.id);
     let no_room = || Problem::Conflict("the account's tier allows no more tenants".to_owned());
     made.then_some(asked.id).ok_or_else(no_room)
+}
+
+/// What is for sale has a number of tokens; the rest is agreed on between people.
+fn is_for_sale(tier: TierId) -> Result<(), Problem> {
+    let by_contract = || Problem::Invalid(format!("tier {tier} is by contract"));
+    tier.get().tokens_per_month.most().map(|_| ()).ok_or_else(by_contract)
 }
 
 async fn new_account(
@@ -285,7 +292,7 @@ async fn new_account(
 ) -> Result<AccountId, Problem> {
     let email = email.filter(|email| email.contains('@') && email.len() <= 254);
     let email = email.ok_or_else(|| Problem::Invalid("a new account needs an email".to_owned()))?;
-    let account = AccountId::draw(drawn(key, &email.to_lowercase()));
+    let account = AccountId::draw(draw(&format!("{key}\n{}", email.to_lowercase())));
     let id = uuid::Builder::from_random_bytes(rand::random()).into_uuid();
     let member = Member { id, email: email.to_owned(), role: Role::Owner, locale };
     match accounts::create(&reviewer.store, &account, locale, &member).await {
@@ -295,14 +302,6 @@ async fn new_account(
         Err(_) if load(reviewer, &account).await.is_ok() => Ok(account),
         Err(_) => Err(Problem::Conflict("somebody with this email has an account".to_owned())),
     }
-}
-
-/// The bits of an id: the same ones for a request that is sent again with its key.
-fn drawn(key: &str, of: &str) -> [u8; 5] {
-    let hash = digest(&SHA256, format!("{key}\n{of}").as_bytes());
-    let mut bits = [0; 5];
-    bits.iter_mut().zip(hash.as_ref()).for_each(|(bit, byte)| *bit = *byte);
-    bits
 }
 
 /// The account's customer at Stripe, made where there is none. Two at once make one: Stripe is asked

@@ -29,6 +29,12 @@ pub(super) fn objects(inventory: &Inventory) -> Vec<Object> {
             ("OPENCLAW_TOKEN_PROXY_LISTEN", format!("0.0.0.0:{PORT}")),
             ("OPENCLAW_TOKEN_PROXY_UPSTREAMS", secret_file("upstreams.json")),
             ("OPENCLAW_TOKEN_PROXY_PUBLIC_KEYS", secret_file("platform-token.pub")),
+            // Billing follows the links that the proxy's notices carry.
+            (
+                "OPENCLAW_TOKEN_PROXY_UPGRADE_URL",
+                format!("https://{}/u/", inventory.cluster.domain),
+            ),
+            ("OPENCLAW_LINK_KEY_FILE", secret_file("link-key")),
             ("DATABASE_URL_FILE", secret_file("database-url")),
             ("REDIS_URL_FILE", secret_file("redis-url")),
         ],
