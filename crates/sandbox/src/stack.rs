@@ -327,7 +327,7 @@ impl Drop for Proxy {
     }
 }
 
-pub(crate) fn free_ports() -> Result<[u16; 2]> {
+fn free_ports() -> Result<[u16; 2]> {
     // Both are held until both are known, so they differ.
     let first = TcpListener::bind("127.0.0.1:0")?;
     let second = TcpListener::bind("127.0.0.1:0")?;

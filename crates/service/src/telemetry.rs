@@ -16,7 +16,7 @@ use opentelemetry_sdk::{
 };
 use tracing_subscriber::{
     EnvFilter, Layer, Registry,
-    filter::{FilterExt as _, LevelFilter, ParseError, Targets, filter_fn},
+    filter::{LevelFilter, ParseError, Targets},
     fmt,
     layer::SubscriberExt as _,
     reload,
@@ -55,13 +55,12 @@ type Boxed = Box<dyn Layer<Registry> + Send + Sync>;
 
 /// Begins both: JSON, or compact lines on a terminal; traces where there is an endpoint.
 pub(crate) fn init(process: &Process, service: &Service) -> Result<Telemetry> {
-    let (filter, handle) = reload::Layer::new(EnvFilter::try_new(&process.log)?);
-    let logged = filter.and(filter_fn(|metadata| metadata.target() != CALL));
+    let (filter, handle) = reload::Layer::new(logged(&process.log)?);
     let mut layers: Vec<Boxed> = vec![if io::stdout().is_terminal() {
-        fmt::layer().compact().with_filter(logged).boxed()
+        fmt::layer().compact().with_filter(filter).boxed()
     } else {
         let json = fmt::layer().json().flatten_event(true).with_current_span(false);
-        json.with_filter(logged).boxed()
+        json.with_filter(filter).boxed()
     }];
     let traces = process.otlp_endpoint.as_ref();
     let traces = traces.map(|to| provider(to, process.trace_ratio, service)).transpose()?;
@@ -75,6 +74,11 @@ pub(crate) fn init(process: &Process, service: &Service) -> Result<Telemetry> {
     tracing_subscriber::registry().with(layers).try_init()?;
     panic::set_hook(Box::new(|panic| tracing::error!(%panic, "panic")));
     Ok(Telemetry { level: LogLevel(handle), traces })
+}
+
+/// What the log takes: not the spans of single calls, whatever `directives` say.
+fn logged(directives: &str) -> Result<EnvFilter, ParseError> {
+    EnvFilter::try_new(format!("{directives},{CALL}=off"))
 }
 
 fn provider(endpoint: &Uri, ratio: f64, service: &Service) -> Result<SdkTracerProvider> {
@@ -105,7 +109,7 @@ impl Telemetry {
 impl LogLevel {
     /// Replaces the directives; the log says so itself.
     pub(crate) fn set(&self, directives: &str) -> Result<(), ParseError> {
-        let filter = EnvFilter::try_new(directives)?;
+        let filter = logged(directives)?;
         // Refused only once the process ends.
         let _ = self.0.reload(filter);
         tracing::info!(directives, "log level");

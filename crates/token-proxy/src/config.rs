@@ -69,6 +69,10 @@ pub struct Config {
     #[arg(long, env = "OPENCLAW_TOKEN_PROXY_RETENTION_MONTHS", value_name = "N")]
     #[arg(default_value = "24")]
     pub(crate) retention_months: u32,
+    /// How often the ledger's months and the providers' balances are looked at
+    #[arg(long, env = "OPENCLAW_TOKEN_PROXY_UPKEEP", value_name = "DURATION")]
+    #[arg(value_parser = duration, default_value = "10m")]
+    pub(crate) upkeep: Duration,
     #[command(flatten)]
     pub(crate) database: DatabaseConfig,
     #[command(flatten)]

@@ -110,6 +110,13 @@ fn added() -> Histogram {
     Histogram::new(exponential_buckets(0.000_02, 2.0, 20))
 }
 
+/// What nobody has compared yet is not known to agree.
+fn unknown() -> Gauge<f64, AtomicU64> {
+    let gauge = Gauge::default();
+    gauge.set(f64::NAN);
+    gauge
+}
+
 impl Metrics {
     /// Metrics that the registry knows, all under `token_proxy`.
     pub(crate) fn new(registry: &mut Registry) -> Self {
@@ -131,7 +138,7 @@ impl Metrics {
             quota_warnings: Family::default(),
             quarantined: Counter::default(),
             drains: Family::default(),
-            drift: Family::default(),
+            drift: Family::new_with_constructor(unknown),
         };
         let m = &metrics;
         let r = registry.sub_registry_with_prefix("token_proxy");
@@ -170,7 +177,7 @@ impl Metrics {
         r.register("drains", "Answers read on after their client left", m.drains.clone());
         r.register(
             "reconcile_drift_ratio",
-            "What the provider took to what the ledger says, minus 1",
+            "What the provider took to what the ledger says, minus 1; NaN while it is not known",
             m.drift.clone(),
         );
         metrics.begin();

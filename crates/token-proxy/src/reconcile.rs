@@ -1,6 +1,12 @@
 //! What one replica does for all: partitions, retention, and a look at the providers' bills.
+//!
+//! All keys of a provider are taken to spend from one account, whose balance the first of them asks for.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result};
 use http::{Request, header};
@@ -18,8 +24,12 @@ use crate::{
     upstreams::Upstreams,
 };
 
-const EVERY: Duration = Duration::from_mins(10);
 const RETRY: Duration = Duration::from_secs(1);
+/// Readings of a balance that are compared, an hour's: the more, the less it matters that a request
+/// is admitted before one and paid for after it.
+const READINGS: usize = 8;
+/// Billionths of a US dollar: less is all rounding.
+const LITTLE: f64 = 1e6;
 const BALANCE: Duration = Duration::from_secs(10);
 
 /// The job.
@@ -29,15 +39,19 @@ pub(crate) struct Upkeep {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) clock: Clock,
     pub(crate) retention_months: u32,
+    pub(crate) every: Duration,
     pub(crate) readiness: Readiness,
 }
 
 /// A provider's word on what is left, and when.
 struct Balance {
-    upstream: String,
     at: Timestamp,
     nano_usd: f64,
 }
+
+/// The last balances of each provider, oldest first, by the names of its keys: with other keys it
+/// begins anew.
+type Readings = HashMap<Vec<String>, VecDeque<Balance>>;
 
 /// Moonshot's form of it, in US dollars.
 #[derive(Debug, Deserialize)]
@@ -64,14 +78,13 @@ impl Upkeep {
             return Ok(());
         }
         self.readiness.set(true);
-        let mut before = Vec::new();
+        let mut readings = Readings::new();
         let work = async {
             loop {
-                match self.lead(&before).await {
-                    Ok(balances) => before = balances,
-                    Err(error) => tracing::warn!(error = %chain(&*error), "upkeep"),
+                if let Err(error) = self.lead(&mut readings).await {
+                    tracing::warn!(error = %chain(&*error), "upkeep");
                 }
-                sleep(EVERY).await;
+                sleep(self.every.max(RETRY)).await;
             }
         };
         let _: Option<()> = draining.run_until_cancelled(work).await;
@@ -85,39 +98,56 @@ impl Upkeep {
         Ok(())
     }
 
-    /// Does the work if no other replica does.
-    async fn lead(&self, before: &[Balance]) -> Result<Vec<Balance>> {
+    /// Does the work if no other replica does at this moment.
+    async fn lead(&self, readings: &mut Readings) -> Result<()> {
         let Some(_leader) = lock::try_leader(&self.store, "token-proxy-upkeep").await? else {
-            return Ok(Vec::new());
+            return Ok(());
         };
         let now = self.clock.now();
         usage::ensure_partitions(&self.store, now).await?;
         let months = i64::from(self.retention_months);
         let oldest = now.to_zoned(TimeZone::UTC).checked_sub(months.months())?;
-        usage::drop_partitions_before(&self.store, oldest.timestamp()).await?;
-        let mut balances = Vec::new();
+        let dropped = usage::drop_partitions_before(&self.store, oldest.timestamp()).await?;
+        if !dropped.is_empty() {
+            tracing::info!(?dropped, "months that are over");
+        }
         for upstream in &self.upstreams.pool().upstreams {
             if upstream.balance.is_none() {
                 continue;
             }
-            let balance = self.balance(upstream).await?;
-            if let Some(before) = before.iter().find(|before| before.upstream == upstream.name) {
-                self.compare(before, &balance).await?;
+            let keys = upstream.lanes.iter().map(|lane| lane.name.clone()).collect();
+            let known = readings.entry(keys).or_default();
+            if let Err(error) = self.reconcile(upstream, known).await {
+                let upstream = &upstream.name;
+                tracing::warn!(upstream, error = %chain(&*error), "not compared with its bill");
+                self.metrics.drift(upstream, f64::NAN);
             }
-            balances.push(balance);
         }
-        Ok(balances)
+        Ok(())
     }
 
-    /// What the provider took since `before`, beside what the ledger says.
-    async fn compare(&self, before: &Balance, now: &Balance) -> Result<()> {
-        let spent = usage::spend(&self.store, &now.upstream, before.at, now.at).await?;
-        let taken = before.nano_usd - now.nano_usd;
+    /// Compares what the provider took with what the ledger says, up to the reading before this one:
+    /// the rows of the last requests are still to come.
+    async fn reconcile(&self, upstream: &Upstream, known: &mut VecDeque<Balance>) -> Result<()> {
+        let now = self.balance(upstream).await?;
+        if known.back().is_some_and(|last| now.nano_usd > last.nano_usd) {
+            // Something was paid in; what was taken meanwhile cannot be told.
+            known.clear();
+        } else if known.len() == READINGS {
+            known.pop_front();
+        }
+        known.push_back(now);
+        let (Some(first), Some(last)) = (known.front(), known.iter().nth_back(1)) else {
+            return Ok(());
+        };
+        let mut spent = 0;
+        for lane in &upstream.lanes {
+            spent += usage::spend(&self.store, &lane.name, first.at, last.at).await?;
+        }
         #[expect(clippy::cast_precision_loss, reason = "a ratio for people")]
-        let spent = spent as f64;
-        // A rise is a payment, and little spent is all rounding.
-        if taken >= 0.0 && spent > 1e6 {
-            self.metrics.drift(&now.upstream, taken / spent - 1.0);
+        let (spent, taken) = (spent as f64, first.nano_usd - last.nano_usd);
+        if spent.max(taken) > LITTLE {
+            self.metrics.drift(&upstream.name, taken / spent.max(LITTLE) - 1.0);
         }
         Ok(())
     }
@@ -137,10 +167,6 @@ impl Upkeep {
             Ok(serde_json::from_slice::<Wire>(&body.to_bytes())?)
         };
         let wire = timeout(BALANCE, read).await.context("time-out")??;
-        Ok(Balance {
-            upstream: upstream.name.clone(),
-            at: self.clock.now(),
-            nano_usd: wire.data.available_balance * 1e9,
-        })
+        Ok(Balance { at: self.clock.now(), nano_usd: wire.data.available_balance * 1e9 })
     }
 }

@@ -82,6 +82,7 @@ pub async fn run(config: Config, lifecycle: Lifecycle) -> Result<()> {
         metrics,
         clock,
         retention_months: config.retention_months,
+        every: config.upkeep,
         readiness: lifecycle.readiness("ledger"),
     };
     lifecycle.spawn("upkeep", upkeep.run(lifecycle.clone()));

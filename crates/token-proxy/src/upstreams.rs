@@ -2,7 +2,10 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant, SystemTime},
 };
 
@@ -22,11 +25,16 @@ pub(crate) const LOOK: Duration = Duration::from_secs(2);
 pub(crate) struct Upstreams {
     path: PathBuf,
     pool: ArcSwap<Pool>,
+    /// Proxies that are alive.
+    proxies: AtomicUsize,
 }
 
 impl Upstreams {
     pub(crate) fn read(path: &Path) -> Result<Self> {
-        Ok(Self { path: path.to_owned(), pool: ArcSwap::from_pointee(Pool::read(path, None)?) })
+        let pool = Pool::read(path, None)?;
+        pool.share(1);
+        let (path, pool) = (path.to_owned(), ArcSwap::from_pointee(pool));
+        Ok(Self { path, pool, proxies: AtomicUsize::new(1) })
     }
 
     pub(crate) fn pool(&self) -> Arc<Pool> {
@@ -35,9 +43,8 @@ impl Upstreams {
 
     /// Divides limits between so many proxies.
     pub(crate) fn share(&self, proxies: usize) {
-        for upstream in &self.pool.load().upstreams {
-            upstream.gate.share(proxies);
-        }
+        self.proxies.store(proxies, Ordering::Relaxed);
+        self.pool.load().share(proxies);
     }
 
     /// Shows which keys are left alone.
@@ -57,6 +64,7 @@ impl Upstreams {
         match Pool::read(&self.path, Some(&self.pool.load())) {
             Ok(pool) => {
                 tracing::info!(path = %self.path.display(), "upstreams read again");
+                pool.share(self.proxies.load(Ordering::Relaxed));
                 self.pool.store(Arc::new(pool));
             }
             Err(error) => {

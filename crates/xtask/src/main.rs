@@ -67,6 +67,8 @@ const COMMANDS: &[&[&str]] = &[
 fn main() -> Result<()> {
     let Chore::Codegen { check } = Chore::parse();
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).context("repository")?;
+    // First: the programs do not compile without them.
+    let mut stale = queries::refresh(root, check)?;
     let folder = build(root)?;
     let mut files: Vec<(&str, String)> = Vec::new();
     for (path, arguments) in GENERATED {
@@ -75,7 +77,6 @@ fn main() -> Result<()> {
     for (_, binary, path, commands) in REFERENCES {
         files.push((path, reference(&folder, binary, commands)?));
     }
-    let mut stale = queries::refresh(root, check)?;
     for (path, text) in files {
         let full = root.join(path);
         if fs::read_to_string(&full).is_ok_and(|old| old == text) {

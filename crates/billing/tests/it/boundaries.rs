@@ -54,10 +54,10 @@ impl Boundary {
                 sql(stack, &statement).await;
             }
             Self::Hook(name) => {
-                let (hold, held) = (stack.folder().join("hold"), stack.folder().join("held"));
+                let (hold, seen) = (stack.folder().join("hold"), stack.folder().join("seen"));
                 fs::write(&hold, "").unwrap();
-                let (hold, held) = (hold.display(), held.display());
-                let script = format!("touch '{held}'; while [ -e '{hold}' ]; do sleep 0.02; done");
+                let (hold, seen) = (hold.display(), seen.display());
+                let script = format!("touch '{seen}'; while [ -e '{hold}' ]; do sleep 0.02; done");
                 stack.remote.hook(name, &script).unwrap();
             }
         }
@@ -67,7 +67,7 @@ impl Boundary {
         let reached = async || {
             let reached = match self {
                 Self::Row(..) => sql(stack, SLEEPING).await != "0",
-                Self::Hook(_) => stack.folder().join("held").exists(),
+                Self::Hook(_) => stack.folder().join("seen").exists(),
             };
             Ok(reached.then_some(()))
         };
@@ -86,7 +86,7 @@ impl Boundary {
             Self::Hook(name) => {
                 stack.remote.hook(name, "").unwrap();
                 fs::remove_file(stack.folder().join("hold")).unwrap();
-                fs::remove_file(stack.folder().join("held")).unwrap();
+                fs::remove_file(stack.folder().join("seen")).unwrap();
             }
         }
     }

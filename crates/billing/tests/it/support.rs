@@ -30,6 +30,7 @@ pub(crate) async fn start_ago(then: impl FnOnce(Zoned) -> Zoned) -> Stack {
 }
 
 /// So long before a moment that a month, then renewed, has been paid by then.
+#[expect(clippy::needless_pass_by_value, reason = "for start_ago")]
 pub(crate) fn a_month_before(now: Zoned) -> Zoned {
     now.checked_sub(3.hours()).unwrap().checked_sub(1.month()).unwrap()
 }
@@ -51,14 +52,23 @@ pub(crate) async fn sql(stack: &Stack, statement: &str) -> String {
 
 /// Waits until a statement returns this.
 pub(crate) async fn until_sql(stack: &Stack, statement: &str, expected: &str) {
+    until_sql_within(stack, statement, expected, PATIENCE).await;
+}
+
+/// As [`until_sql`], so long at most.
+pub(crate) async fn until_sql_within(
+    stack: &Stack,
+    statement: &str,
+    expected: &str,
+    patience: Duration,
+) {
     let mut last = String::new();
-    let done = wait_for(PATIENCE, expected, async || {
+    let done = wait_for(patience, expected, async || {
         last = sql(stack, statement).await;
         Ok((last == expected).then_some(()))
     });
-    if done.await.is_err() {
-        panic!("{statement}: {last}, expected {expected}\n{}", stack.log(0).unwrap());
-    }
+    let done = done.await;
+    assert!(done.is_ok(), "{statement}: {last}, expected {expected}\n{}", stack.log(0).unwrap());
 }
 
 /// Waits until nothing is to be done any more.
@@ -99,9 +109,8 @@ pub(crate) async fn until(stack: &Stack, tenant: &TenantId, field: &str, value: 
         last = stack.remote.tenant(tenant)?;
         Ok(last.as_ref().is_some_and(|file| spec(file, field) == value).then_some(()))
     });
-    if done.await.is_err() {
-        panic!("{tenant}: no {field} {value} in {last:?}\n{}", stack.log(0).unwrap());
-    }
+    let done = done.await;
+    assert!(done.is_ok(), "{tenant}: no {field} {value} in {last:?}\n{}", stack.log(0).unwrap());
 }
 
 /// What the tenant's file says, or nothing.

@@ -2,6 +2,7 @@
 
 use std::{
     fs::File,
+    net::Ipv4Addr,
     path::Path,
     process::{Child, Command, Stdio},
     time::Duration,
@@ -9,8 +10,7 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use oc_testkit::wait_for;
-
-use crate::stack::free_ports;
+use tokio::net::TcpSocket;
 
 /// How long it may take on a busy machine.
 const START: Duration = Duration::from_secs(30);
@@ -19,6 +19,8 @@ const START: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub struct Service {
     child: Child,
+    /// Bound and never listening, so that its ports are nobody else's.
+    _ports: [TcpSocket; 2],
     /// Where Stripe, customers and our own services reach it.
     pub url: String,
     /// Where its health and metrics are.
@@ -33,7 +35,9 @@ impl Service {
         folder: &Path,
         number: usize,
     ) -> Result<Self> {
-        let [port, admin] = free_ports()?;
+        let ports = [reserve()?, reserve()?];
+        let [port, admin] = &ports;
+        let (port, admin) = (port.local_addr()?.port(), admin.local_addr()?.port());
         let log = folder.join(format!("billing-{number}.log"));
         let log = File::options().create(true).append(true).open(log)?;
         let child = Command::new(program)
@@ -48,7 +52,7 @@ impl Service {
             .spawn()
             .with_context(|| program.display().to_string())?;
         let url = |port: u16| format!("http://127.0.0.1:{port}");
-        Ok(Self { child, url: url(port), admin: url(admin) })
+        Ok(Self { child, _ports: ports, url: url(port), admin: url(admin) })
     }
 
     /// Waits until it says that it is ready.
@@ -85,6 +89,14 @@ impl Service {
         let ended = async || Ok(self.child.try_wait()?);
         Ok(wait_for(START, "billing to end", ended).await?.success())
     }
+}
+
+/// A free port, beside which a server can bind its own socket, as that reuses addresses too.
+fn reserve() -> Result<TcpSocket> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_reuseaddr(true)?;
+    socket.bind((Ipv4Addr::LOCALHOST, 0).into())?;
+    Ok(socket)
 }
 
 impl Drop for Service {

@@ -72,7 +72,8 @@ pub async fn due(store: &Store, account: &AccountId, now: Timestamp) -> Result<(
 }
 
 /// Gives a claimed account up until `again`, and notes why; gives how many reviews in a row were
-/// given up, this one included. An event makes the account due before.
+/// given up, this one included. An event makes the account due before, also one that came while it
+/// was being reviewed.
 pub async fn failed(
     store: &Store,
     account: &AccountId,
@@ -82,7 +83,12 @@ pub async fn failed(
     let attempts = store.run(async |db| {
         let attempts = query_scalar!(
             "update accounts
-            set review_at = $2, claimed_until = null, review_attempts = review_attempts + 1,
+            set review_at = least(
+                    $2,
+                    case when claimed_until is null or review_at < claimed_until then review_at end
+                ),
+                claimed_until = null,
+                review_attempts = review_attempts + 1,
                 review_error = $3
             where id = $1
             returning review_attempts",

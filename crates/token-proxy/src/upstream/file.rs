@@ -27,6 +27,8 @@ pub(crate) struct Upstream {
     /// Where it says what is left of the money that was paid in.
     pub(crate) balance: Option<Uri>,
     models: BTreeMap<ModelId, Offer>,
+    /// Requests at once for each key, all proxies together.
+    concurrency: Option<usize>,
     pub(crate) gate: Arc<Gate>,
     pub(crate) lanes: Vec<Arc<Lane>>,
 }
@@ -78,7 +80,6 @@ struct UpstreamFile {
     anthropic: Option<String>,
     balance: Option<String>,
     keys: Vec<KeyFile>,
-    /// Requests at once for each key, all proxies together.
     concurrency: Option<usize>,
     models: BTreeMap<ModelId, Offer>,
 }
@@ -182,6 +183,13 @@ impl Pool {
         Ok(Self { upstreams: upstreams?, budget })
     }
 
+    /// Divides limits between so many proxies.
+    pub(crate) fn share(&self, proxies: usize) {
+        for upstream in &self.upstreams {
+            upstream.gate.share(upstream.concurrency, proxies);
+        }
+    }
+
     fn find(&self, name: &str) -> Option<&Arc<Upstream>> {
         self.upstreams.iter().find(|upstream| upstream.name == name)
     }
@@ -211,11 +219,20 @@ impl UpstreamFile {
             })
             .collect();
         let lanes = lanes?;
-        let gate = Arc::new(Gate::new(lanes.iter().map(|_| concurrency)));
+        let known = before.filter(|before| same(&before.lanes, &lanes));
+        // Requests that are open have their places in it.
+        let gate =
+            known.map_or_else(|| Arc::new(Gate::new(lanes.len())), |known| Arc::clone(&known.gate));
         let (openai, anthropic) = (address(openai)?, address(anthropic)?);
         let balance = address(balance)?;
-        Ok(Arc::new(Upstream { name, openai, anthropic, balance, models, gate, lanes }))
+        let upstream =
+            Upstream { name, openai, anthropic, balance, models, concurrency, gate, lanes };
+        Ok(Arc::new(upstream))
     }
+}
+
+fn same(before: &[Arc<Lane>], now: &[Arc<Lane>]) -> bool {
+    before.len() == now.len() && before.iter().zip(now).all(|(one, other)| Arc::ptr_eq(one, other))
 }
 
 impl KeySource {

@@ -25,8 +25,6 @@ struct State {
 struct Slots {
     taken: usize,
     limit: usize,
-    /// What the configuration gives to all proxies together.
-    total: Option<usize>,
 }
 
 /// A request that is on its way; gives its place back when dropped.
@@ -44,18 +42,22 @@ impl Drop for Permit {
 }
 
 impl Gate {
-    /// A gate for keys with these limits; none is no limit.
-    pub(crate) fn new(limits: impl IntoIterator<Item = Option<usize>>) -> Self {
-        let slots =
-            |total: Option<usize>| Slots { taken: 0, limit: total.unwrap_or(usize::MAX), total };
-        let lanes = limits.into_iter().map(slots).collect();
+    /// A gate for so many keys, without a limit.
+    pub(crate) fn new(keys: usize) -> Self {
+        let lanes = vec![Slots { taken: 0, limit: usize::MAX }; keys];
         Self(Mutex::new(State { lanes, queues: HashMap::new(), turns: VecDeque::new() }))
     }
 
-    /// This process has its share of limits that hold for `proxies` of them.
-    pub(crate) fn share(&self, proxies: usize) {
-        for slots in &mut self.0.lock().lanes {
-            slots.limit = slots.total.map_or(usize::MAX, |total| (total / proxies.max(1)).max(1));
+    /// This process has its share of the limit of each key, which holds for `proxies` of them; none
+    /// is no limit.
+    pub(crate) fn share(&self, limit: Option<usize>, proxies: usize) {
+        let limit = limit.map_or(usize::MAX, |limit| (limit / proxies.max(1)).max(1));
+        let mut state = self.0.lock();
+        for lane in 0..state.lanes.len() {
+            if let Some(slots) = state.lanes.get_mut(lane) {
+                slots.limit = limit;
+            }
+            state.hand_over(lane);
         }
     }
 
@@ -156,9 +158,15 @@ mod tests {
         name.parse().unwrap()
     }
 
+    fn gate(keys: usize, limit: usize) -> Arc<Gate> {
+        let gate = Gate::new(keys);
+        gate.share(Some(limit), 1);
+        Arc::new(gate)
+    }
+
     #[tokio::test(start_paused = true)]
     async fn tenants_take_turns_however_many_requests_one_has() {
-        let gate = Arc::new(Gate::new([Some(1)]));
+        let gate = gate(1, 1);
         let first = gate.enter(&tenant("a"), WAIT, |_| true).await.unwrap();
         let order = Arc::new(Mutex::new(Vec::new()));
         let mut tasks = Vec::new();
@@ -179,7 +187,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn whoever_leaves_the_queue_takes_no_place_along() {
-        let gate = Arc::new(Gate::new([Some(1)]));
+        let gate = gate(1, 1);
         let first = gate.enter(&tenant("a"), WAIT, |_| true).await.unwrap();
         assert!(gate.enter(&tenant("b"), WAIT, |_| true).await.is_none(), "timed out");
         let waiting = tokio::spawn({
@@ -195,7 +203,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_least_busy_key_that_is_usable_is_taken_within_its_share() {
-        let gate = Arc::new(Gate::new([Some(4), Some(4)]));
+        let gate = gate(2, 4);
         let mut lanes = Vec::new();
         for _ in 0..4 {
             lanes.push(gate.enter(&tenant("a"), WAIT, |_| true).await.unwrap());
@@ -203,13 +211,27 @@ mod tests {
         assert_eq!(lanes.iter().map(|permit| permit.lane).collect::<Vec<_>>(), [0, 1, 0, 1]);
         let second = gate.enter(&tenant("a"), WAIT, |lane| lane == 1).await.unwrap();
         assert_eq!(second.lane, 1);
-        gate.share(2);
+        gate.share(Some(4), 2);
         assert!(gate.enter(&tenant("a"), Duration::ZERO, |_| true).await.is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_waits_gets_in_when_the_share_grows() {
+        let gate = gate(1, 2);
+        gate.share(Some(2), 2);
+        let _first = gate.enter(&tenant("a"), WAIT, |_| true).await.unwrap();
+        let waiting = tokio::spawn({
+            let gate = Arc::clone(&gate);
+            async move { gate.enter(&tenant("a"), WAIT, |_| true).await.is_some() }
+        });
+        tokio::task::yield_now().await;
+        gate.share(Some(2), 1);
+        assert!(waiting.await.unwrap());
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
     async fn no_more_than_the_limit_are_ever_inside_and_all_get_in() {
-        let gate = Arc::new(Gate::new([Some(3), Some(2)]));
+        let gate = gate(2, 2);
         let inside = Arc::new(AtomicUsize::new(0));
         let tasks: Vec<_> = (0..200)
             .map(|n| {
@@ -217,7 +239,7 @@ mod tests {
                 tokio::spawn(async move {
                     let name = tenant(&format!("t{}", n % 7));
                     let permit = gate.enter(&name, WAIT, |_| true).await.unwrap();
-                    assert!(inside.fetch_add(1, Ordering::SeqCst) < 5);
+                    assert!(inside.fetch_add(1, Ordering::SeqCst) < 4);
                     tokio::task::yield_now().await;
                     inside.fetch_sub(1, Ordering::SeqCst);
                     drop(permit);

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use oc_sandbox::stack::{Setup, Stack, ask};
+use oc_platform_token::{LinkKey, Purpose};
+use oc_sandbox::stack::{LINK_KEY, Setup, Stack, ask};
 
 use crate::{setup, start};
 
@@ -71,10 +72,12 @@ async fn a_spent_quota_is_told_as_an_answer_in_the_tenants_language() {
     assert_eq!(response.headers()["x-openclaw-notice"], "quota-spent");
     let answer: Value = response.json().await.unwrap();
     let text = answer["choices"][0]["message"]["content"].as_str().unwrap();
-    assert!(
-        text.starts_with("Você já usou todos os tokens") && text.ends_with("=c-spent"),
-        "{text}"
-    );
+    assert!(text.starts_with("Você já usou todos os tokens"), "{text}");
+    let (_, link) = text.rsplit_once("https://openclaw.cloud/u/").unwrap();
+    let key = LinkKey::new(LINK_KEY.as_bytes()).unwrap();
+    let now = u32::try_from(oc_service::Clock::system().unix_ms() / 1000).unwrap();
+    let link = key.verify(link, now).unwrap();
+    assert_eq!((link.tenant.as_str(), link.purpose), ("c-spent", Purpose::Upgrade));
     assert_eq!(answer["usage"]["total_tokens"], 0);
     let mut body = ask("hi");
     body["stream"] = json!(true);

@@ -1,8 +1,8 @@
 //! Clients that err, and clients that mean harm.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use oc_sandbox::stack::{Setup, Stack, ask};
+use oc_sandbox::stack::{Stack, ask};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -10,7 +10,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::{setup, start};
+use crate::start;
 
 fn resident_mib(stack: &Stack) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", stack.proxy.pid())).unwrap();
@@ -159,49 +159,4 @@ async fn connections_that_say_nothing_or_half_a_request_harm_nobody() {
         assert_eq!(stack.chat(&token, &ask("hi")).await.unwrap().status(), 200);
     }
     assert_eq!(stack.rows("c-calm", 5).await.unwrap().requests, 5);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_flood_of_bad_tokens_leaves_good_requests_as_fast_as_they_were() {
-    let stack = Stack::start(Setup {
-        arguments: ["--rate", "100000", "--burst", "100000"].map(str::to_owned).to_vec(),
-        ..setup()
-    })
-    .await
-    .unwrap();
-    let token = stack.tenant("c-good", 100_000_000).await.unwrap();
-    // Signed by a key that is none of ours: the dearest kind of bad token.
-    let other = start().await;
-    let bad: Vec<String> =
-        (0..1000).map(|n| other.sign(&format!("c-{n}").parse().unwrap(), 1)).collect();
-    let good = async |count: usize| {
-        let mut times = Vec::new();
-        for _ in 0..count {
-            let began = Instant::now();
-            let response = stack.chat(&token, &ask("hi")).await.unwrap();
-            assert_eq!(response.status(), 200);
-            response.bytes().await.unwrap();
-            times.push(began.elapsed());
-        }
-        times.sort_unstable();
-        times[times.len() * 9 / 10]
-    };
-    good(100).await;
-    let quiet = good(300).await;
-    let flood = async {
-        let mut refused = 0_u32;
-        for token in bad.iter().cycle() {
-            let response = stack.chat(token, &ask("x")).await.unwrap();
-            assert!([401, 429].contains(&response.status().as_u16()));
-            refused += 1;
-            // A thousand a second: more would measure this machine, not the proxy.
-            sleep(Duration::from_millis(1)).await;
-            tokio::task::consume_budget().await;
-        }
-        refused
-    };
-    let flooded = tokio::select! { time = good(300) => time, _ = flood => unreachable!() };
-    println!("p90 of good requests: {quiet:?} quiet, {flooded:?} flooded");
-    // Tests run beside each other; what must not happen is the seed's defect: seconds.
-    assert!(flooded < quiet * 5 + Duration::from_millis(20), "{quiet:?} to {flooded:?}");
 }

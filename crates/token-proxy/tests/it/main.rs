@@ -1,6 +1,6 @@
 //! The proxy as a process, between real clients, Redis, Postgres, and a stand-in provider.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 #![expect(clippy::disallowed_methods, reason = "tasks of a test end with it")]
 
 use oc_sandbox::{
@@ -10,8 +10,14 @@ use oc_sandbox::{
 
 mod admission;
 mod answers;
+mod flood;
 mod hostile;
 mod operations;
+mod reconcile;
+mod retention;
+mod settling;
+mod shares;
+mod traces;
 
 fn setup() -> Setup {
     let kimi = Options { capture: true, ..Options::default() };
