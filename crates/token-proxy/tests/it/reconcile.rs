@@ -62,13 +62,12 @@ async fn what_a_provider_takes_and_what_the_ledger_says_are_compared() {
         spend(&stack, &token).await;
         drifts(&stack, expected).await;
     });
-    futures::future::join_all(cases).await;
+    futures::join!(futures::future::join_all(cases), stolen());
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_provider_that_takes_what_the_ledger_does_not_know_of_is_seen() {
+/// Somebody else has our key, and the ledger has nothing to compare with.
+async fn stolen() {
     let stack = start(None).await;
-    // Somebody else has our key.
     let body = json!({"model": "k2p5", "max_tokens": 8000, "messages": [
         {"role": "user", "content": "hi [[kimi frames=2000]]"}]});
     // Before the first look at the balance it would not be missed.

@@ -13,8 +13,7 @@ use tokio::time::sleep;
 
 use crate::setup;
 
-/// Replicas count each other once a second.
-const KNOWN: Duration = Duration::from_millis(2_500);
+const SOON: Duration = Duration::from_secs(15);
 
 /// The only key may have four requests open. The provider refuses what goes beyond.
 async fn start() -> Stack {
@@ -63,14 +62,16 @@ async fn replicas_share_the_limit_of_a_key_and_the_last_one_has_all_of_it() {
     let mut other = stack.replica("proxy-1").await.unwrap();
     let token = stack.tenant("c-shared", 10_000_000).await.unwrap();
     let (first, second) = (stack.proxy.url.clone(), other.url.clone());
-    sleep(KNOWN).await;
-    assert_eq!(most_at_once(&stack, &token, &[&first, &second], 20).await, 4);
-    for alone in [&first, &second] {
-        assert_eq!(most_at_once(&stack, &token, &[alone], 6).await, 2);
-    }
+    let alone = async |url: &str, places: u64| {
+        let has =
+            async || Ok((most_at_once(&stack, &token, &[url], 6).await == places).then_some(()));
+        wait_for(SOON, &format!("{places} places"), has).await.unwrap();
+    };
+    alone(&first, 2).await;
+    alone(&second, 2).await;
+    assert_eq!(most_at_once(&stack, &token, &[&first, &second], 12).await, 4);
     other.kill().unwrap();
-    let all = async || Ok((most_at_once(&stack, &token, &[&first], 8).await == 4).then_some(()));
-    wait_for(Duration::from_secs(15), "all places", all).await.unwrap();
+    alone(&first, 4).await;
     assert_eq!(stack.kimi.stats().refused, 0, "never more than the key may");
 }
 
@@ -78,15 +79,19 @@ async fn replicas_share_the_limit_of_a_key_and_the_last_one_has_all_of_it() {
 async fn a_file_that_is_read_again_forgets_no_open_request() {
     let stack = start().await;
     let token = stack.tenant("c-reread", 10_000_000).await.unwrap();
-    let mut body = ask("hi [[kimi frames=40 gap=100ms]]");
+    let mut body = ask("hi [[kimi frames=50 gap=100ms]]");
     body["stream"] = json!(true);
     let open = join_all((0..4).map(|_| stack.chat(&token, &body))).await;
+    let times = || {
+        let log = std::fs::read_to_string(stack.folder().join("proxy-0.log")).unwrap();
+        log.matches("upstreams read again").count()
+    };
+    let before = times();
     let path = stack.folder().join("upstreams.json");
     let text = std::fs::read_to_string(&path).unwrap();
     std::fs::write(&path, format!("{text}\n")).unwrap();
-    sleep(KNOWN).await;
-    let log = std::fs::read_to_string(stack.folder().join("proxy-0.log")).unwrap();
-    assert!(log.contains("upstreams read again"), "{log}");
+    let again = async || Ok((times() > before).then_some(()));
+    wait_for(SOON, "the file to be read again", again).await.unwrap();
     // It waits for one of them to end.
     assert_eq!(stack.chat(&token, &ask("hi")).await.unwrap().status(), 200);
     for response in open {
