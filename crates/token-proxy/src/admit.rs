@@ -168,8 +168,13 @@ impl Gatekeeper {
                 metrics.limited("unpaid");
                 Err(Refusal::Notice(Notice::Unpaid, policy))
             }
-            // What is set aside may have been used up to a part, and be settled in this moment.
-            Verdict::QuotaSpent(_, standing) if standing.reserved > 0 && !tries.again => {
+            // What is set aside may have been used up to a part, and be settled in this moment: here,
+            // which is known, or by another proxy.
+            Verdict::QuotaSpent(_, standing)
+                if standing.reserved > 0
+                    && Instant::now() < until
+                    && (!tries.again || self.meter.is_settling(&wanted.claims.tenant)) =>
+            {
                 tries.again = true;
                 sleep(LOOK).await;
                 Ok(())

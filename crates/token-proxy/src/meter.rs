@@ -18,7 +18,7 @@ use std::{
 };
 
 use oc_domain::{
-    RequestId,
+    RequestId, TenantId,
     usage::{Outcome, Settlement, Tokens},
 };
 use oc_service::Clock;
@@ -61,6 +61,8 @@ pub(crate) struct Open {
     pub(crate) reservation: Reservation,
     /// Output tokens so far, by our count.
     pub(crate) output: AtomicU64,
+    /// It has ended, and Redis has not said that it knows.
+    ended: AtomicBool,
     since: Instant,
 }
 
@@ -119,7 +121,12 @@ impl Meter {
     /// Takes the account of a reservation that Redis has just made.
     pub(crate) fn open(self: &Arc<Self>, settler: Settler, reservation: Reservation) -> Account {
         let request = reservation.request;
-        let open = Arc::new(Open { reservation, output: AtomicU64::new(0), since: Instant::now() });
+        let open = Arc::new(Open {
+            reservation,
+            output: AtomicU64::new(0),
+            ended: AtomicBool::new(false),
+            since: Instant::now(),
+        });
         self.open.lock().insert(request, Arc::clone(&open));
         self.metrics.reservations_open.inc();
         Account {
@@ -169,6 +176,13 @@ impl Meter {
     /// All open reservations.
     pub(crate) fn all_open(&self) -> Vec<Arc<Open>> {
         self.open.lock().values().map(Arc::clone).collect()
+    }
+
+    /// Whether a settlement of the tenant is on its way to Redis.
+    pub(crate) fn is_settling(&self, tenant: &TenantId) -> bool {
+        let open = self.open.lock();
+        open.values()
+            .any(|open| open.ended.load(Ordering::Relaxed) && open.reservation.tenant == *tenant)
     }
 
     /// How many requests are open or not confirmed.
@@ -295,6 +309,7 @@ impl Account {
         if cfg!(feature = "bare") {
             return self.meter.close(self.open.reservation.request);
         }
+        self.open.ended.store(true, Ordering::Relaxed);
         self.settler.settle(Arc::clone(&self.open), settlement);
     }
 
