@@ -135,7 +135,12 @@ fn write_tenants(
 }
 
 fn render(fleet: &Fleet, tenant: &Tenant, staging: &Staging) -> Result<(Prepared, usize), Failure> {
-    let objects = oc_manifests::tenant(&tenant.id, &tenant.spec, &fleet.inventory);
+    let objects = oc_manifests::tenant(
+        &tenant.id,
+        &tenant.spec,
+        &fleet.inventory,
+        &oc_manifests::Overlay::default(),
+    );
     let bytes = json(&oc_manifests::list(&objects))?;
     Ok((staging.prepare(format!("tenants/{}.json", tenant.id), bytes), objects.len()))
 }

@@ -5,10 +5,14 @@ use std::collections::BTreeMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
 pub(crate) const NAME: &str = "app.kubernetes.io/name";
-pub(crate) const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
-pub(crate) const TENANT: &str = "openclaw.cloud/tenant";
+/// On everything that we render.
+pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+/// Whose it is: on every object and pod of a tenant.
+pub const TENANT: &str = "openclaw.cloud/tenant";
 pub(crate) const TIER: &str = "openclaw.cloud/tier";
 pub(crate) const NICHE: &str = "openclaw.cloud/niche";
+/// An annotation of the namespace, never of the pod template: it must not restart anything.
+pub const REVISION: &str = "openclaw.cloud/revision";
 pub(crate) const ISOLATION: &str = "openclaw.cloud/isolation";
 /// Kubernetes puts this on every namespace by itself, so nobody can forge it.
 pub(crate) const NAMESPACE: &str = "kubernetes.io/metadata.name";

@@ -20,11 +20,12 @@ mod quantity;
 mod service;
 mod tenant;
 
+pub use labels::{MANAGED_BY, REVISION, TENANT};
 pub use network::{Peer, Port};
 pub use object::{HelmChart, HelmChartSpec, Object};
 pub use platform::platform;
 pub use service::{Access, Service};
-pub use tenant::{list, tenant};
+pub use tenant::{Overlay, list, secret, tenant};
 
 /// The namespace of everything that we run for all tenants.
 pub const PLATFORM: &str = "platform";

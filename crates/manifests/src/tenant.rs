@@ -1,9 +1,10 @@
 //! The eight objects of a tenant: one sealed namespace, one pod.
 
 use k8s_openapi::{
+    ByteString,
     api::core::v1::{
         LimitRange, LimitRangeItem, LimitRangeSpec, Namespace, PersistentVolumeClaim,
-        PersistentVolumeClaimSpec, ResourceQuota, ResourceQuotaSpec, ServiceAccount,
+        PersistentVolumeClaimSpec, ResourceQuota, ResourceQuotaSpec, Secret, ServiceAccount,
         VolumeResourceRequirements,
     },
     api::networking::v1::NetworkPolicy,
@@ -15,7 +16,7 @@ use std::{collections::BTreeMap, net::Ipv4Addr};
 
 use crate::{
     Object,
-    labels::{self, Labels, MANAGED_BY, NAME, NICHE, TENANT, TIER, pod_security},
+    labels::{self, Labels, MANAGED_BY, NAME, NICHE, REVISION, TENANT, TIER, pod_security},
     network::{Peer, Port, policy},
     pod::Resources,
     quantity::{count, gibi},
@@ -32,9 +33,24 @@ const WORKSPACE: &str = "openclaw-workspace";
 /// Written by the operator alone: `platform-token` and `telegram-number`.
 const SECRET: &str = "openclaw-config";
 
+/// What only the operator knows while the cluster runs; the default is what git alone says.
+#[derive(Clone, Debug, Default)]
+pub struct Overlay {
+    /// The fleet's revision that the tenant is on: an annotation of the namespace.
+    pub revision: Option<String>,
+    /// The size of the state volume in GiB, where it is not the tier's: a claim cannot shrink, and
+    /// not every storage class lets it grow.
+    pub storage_gib: Option<u32>,
+}
+
 /// Every object of a tenant, namespace first, in the order in which they can be applied.
-pub fn tenant(id: &TenantId, spec: &TenantSpec, inventory: &Inventory) -> Vec<Object> {
-    let context = Context { id, spec, tier: spec.tier.get(), inventory };
+pub fn tenant(
+    id: &TenantId,
+    spec: &TenantSpec,
+    inventory: &Inventory,
+    overlay: &Overlay,
+) -> Vec<Object> {
+    let context = Context { id, spec, tier: spec.tier.get(), inventory, overlay };
     vec![
         context.namespace().into(),
         context.quota().into(),
@@ -45,6 +61,19 @@ pub fn tenant(id: &TenantId, spec: &TenantSpec, inventory: &Inventory) -> Vec<Ob
         context.claim().into(),
         context.deployment().into(),
     ]
+}
+
+/// The Secret of the tenant's pod, which the operator alone writes: the platform token, and the number
+/// that stands before it in the path of the tenant's Bot API root.
+pub fn secret(id: &TenantId, platform_token: &str, telegram_number: &str) -> Secret {
+    let keys = [("platform-token", platform_token), ("telegram-number", telegram_number)];
+    let data = keys.map(|(key, value)| (key.to_owned(), ByteString(value.as_bytes().to_vec())));
+    Secret {
+        metadata: metadata(id, SECRET),
+        type_: Some("Opaque".to_owned()),
+        data: Some(data.into()),
+        ..Secret::default()
+    }
 }
 
 /// Objects as the `v1 List` that a tenant's file is.
@@ -66,6 +95,7 @@ struct Context<'a> {
     spec: &'a TenantSpec,
     tier: &'static Tier,
     inventory: &'a Inventory,
+    overlay: &'a Overlay,
 }
 
 impl Context<'_> {
@@ -80,6 +110,11 @@ impl Context<'_> {
         let metadata = ObjectMeta {
             name: Some(self.id.namespace()),
             labels: Some(labels),
+            annotations: self
+                .overlay
+                .revision
+                .as_ref()
+                .map(|revision| labels::labels([(REVISION, revision)])),
             ..ObjectMeta::default()
         };
         Namespace { metadata, ..Namespace::default() }
@@ -98,7 +133,7 @@ impl Context<'_> {
         let mut hard = BTreeMap::from([
             ("pods".to_owned(), count(2)),
             ("persistentvolumeclaims".to_owned(), count(1)),
-            ("requests.storage".to_owned(), gibi(self.tier.storage_gib)),
+            ("requests.storage".to_owned(), gibi(self.storage_gib())),
             ("services".to_owned(), count(0)),
         ]);
         let prefixed =
@@ -144,7 +179,7 @@ impl Context<'_> {
     }
 
     fn claim(self) -> PersistentVolumeClaim {
-        let requests = BTreeMap::from([("storage".to_owned(), gibi(self.tier.storage_gib))]);
+        let requests = BTreeMap::from([("storage".to_owned(), gibi(self.storage_gib()))]);
         PersistentVolumeClaim {
             metadata: self.metadata(CLAIM),
             spec: Some(PersistentVolumeClaimSpec {
@@ -160,17 +195,12 @@ impl Context<'_> {
         }
     }
 
+    fn storage_gib(self) -> u32 {
+        self.overlay.storage_gib.unwrap_or(self.tier.storage_gib)
+    }
+
     fn metadata(self, name: &str) -> ObjectMeta {
-        ObjectMeta {
-            name: Some(name.to_owned()),
-            namespace: Some(self.id.namespace()),
-            labels: Some(labels::labels([
-                (NAME, GATEWAY),
-                (MANAGED_BY, "openclaw-cloud"),
-                (TENANT, self.id.as_str()),
-            ])),
-            ..ObjectMeta::default()
-        }
+        metadata(self.id, name)
     }
 
     fn resources(self) -> Resources {
@@ -181,6 +211,19 @@ impl Context<'_> {
             // `/tmp` of 512 MiB, the rest for the container's log.
             disk_mib: (128, 1024),
         }
+    }
+}
+
+fn metadata(id: &TenantId, name: &str) -> ObjectMeta {
+    ObjectMeta {
+        name: Some(name.to_owned()),
+        namespace: Some(id.namespace()),
+        labels: Some(labels::labels([
+            (NAME, GATEWAY),
+            (MANAGED_BY, "openclaw-cloud"),
+            (TENANT, id.as_str()),
+        ])),
+        ..ObjectMeta::default()
     }
 }
 

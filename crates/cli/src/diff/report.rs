@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use oc_domain::{Fleet, Inventory, fleet::Tenant, tenant::State};
-use oc_manifests::Object;
+use oc_manifests::{Object, Overlay};
 use rayon::prelude::*;
 use serde::Serialize;
 use serde_json::Value;
@@ -179,8 +179,9 @@ fn changed(
     (before, old): (&Tenant, &Inventory),
     (after, new): (&Tenant, &Inventory),
 ) -> Option<TenantChange> {
-    let rendered =
-        |tenant: &Tenant, inventory| oc_manifests::tenant(&tenant.id, &tenant.spec, inventory);
+    let rendered = |tenant: &Tenant, inventory| {
+        oc_manifests::tenant(&tenant.id, &tenant.spec, inventory, &Overlay::default())
+    };
     let mut changes = objects(&rendered(before, old), &rendered(after, new));
     if !(before.spec.runs() && after.spec.runs()) {
         // No pod is there to be restarted, before or after.

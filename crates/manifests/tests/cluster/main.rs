@@ -19,7 +19,7 @@ use oc_domain::{
     inventory::{self, server_type},
     tenant::{State, TenantFile},
 };
-use oc_manifests::{Access, Object, Peer, Port, Service};
+use oc_manifests::{Access, Object, Overlay, Peer, Port, Service};
 use oc_testkit::{Cluster, Options, SimulatedNode, apply_strict, tools, wait_for};
 use serde_json::{Value, json};
 
@@ -99,7 +99,8 @@ async fn apply(client: &Client, objects: &[Object]) -> Result<Vec<Value>> {
 
 async fn apply_tenants(client: &Client, fleet: &Fleet) -> Result<()> {
     for tenant in fleet.rendered() {
-        let objects = oc_manifests::tenant(&tenant.id, &tenant.spec, &fleet.inventory);
+        let objects =
+            oc_manifests::tenant(&tenant.id, &tenant.spec, &fleet.inventory, &Overlay::default());
         apply(client, &objects).await.with_context(|| tenant.id.to_string())?;
     }
     Ok(())
@@ -173,7 +174,8 @@ async fn a_changed_template_is_replaced(client: &Client, fleet: &Fleet) -> Resul
     let quota = quotas.get("tier-limits").await?.spec;
     let mut inventory = fleet.inventory.clone();
     inventory.cluster.image.tag.push_str("-next");
-    apply(client, &oc_manifests::tenant(&tenant.id, &tenant.spec, &inventory)).await?;
+    apply(client, &oc_manifests::tenant(&tenant.id, &tenant.spec, &inventory, &Overlay::default()))
+        .await?;
     wait_for(Duration::from_mins(1), "the pod to be replaced", async || {
         let pods = phases(client, &namespace).await?;
         let new =
@@ -216,7 +218,11 @@ async fn a_tenants_namespace_refuses_what_the_standard_forbids() -> Result<()> {
     let fleet = fleet(FIVE_NODES);
     let (_cluster, client) = cluster(&fleet).await?;
     let tenant = fleet.rendered().next().context("a tenant")?;
-    apply(&client, &oc_manifests::tenant(&tenant.id, &tenant.spec, &fleet.inventory)).await?;
+    apply(
+        &client,
+        &oc_manifests::tenant(&tenant.id, &tenant.spec, &fleet.inventory, &Overlay::default()),
+    )
+    .await?;
     let namespace = tenant.id.namespace();
     let pod = |name: &str, spec: Value| {
         let metadata = json!({"name": name, "namespace": namespace});

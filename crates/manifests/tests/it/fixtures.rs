@@ -41,7 +41,7 @@ pub(crate) fn spec(tier: TierId) -> TenantSpec {
 
 /// The objects of a tenant as plain JSON.
 pub(crate) fn rendered(id: &TenantId, spec: &TenantSpec, inventory: &Inventory) -> Vec<Value> {
-    let objects = oc_manifests::tenant(id, spec, inventory);
+    let objects = oc_manifests::tenant(id, spec, inventory, &oc_manifests::Overlay::default());
     objects.iter().map(|object| serde_json::to_value(object).unwrap()).collect()
 }
 

@@ -101,7 +101,12 @@ fn rendered(tenant: &str) -> impl Fn(&str) -> Value {
         state: State::Active,
         hold: None,
     };
-    let objects = oc_manifests::tenant(&tenant.parse().unwrap(), &spec, &inventory);
+    let objects = oc_manifests::tenant(
+        &tenant.parse().unwrap(),
+        &spec,
+        &inventory,
+        &oc_manifests::Overlay::default(),
+    );
     let objects: Vec<Value> =
         objects.iter().map(|object| serde_json::to_value(object).unwrap()).collect();
     move |kind| objects.iter().find(|object| object["kind"] == kind).unwrap().clone()

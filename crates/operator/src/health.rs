@@ -1,0 +1,1 @@
+//! What is wrong with a tenant's pod, and what to do about it.

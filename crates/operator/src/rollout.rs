@@ -1,0 +1,1 @@
+//! Waves of a change that concerns the whole fleet.
