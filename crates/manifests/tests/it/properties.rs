@@ -38,7 +38,7 @@ proptest! {
     fn a_tenant_has_eight_objects_of_different_names_in_its_own_namespace(
         id in any_id(), spec in any_spec(),
     ) {
-        let objects = oc_manifests::tenant(&id, &spec, &five_nodes());
+        let objects = oc_manifests::tenant(&id, &spec, &five_nodes(), &oc_manifests::Overlay::default());
         prop_assert_eq!(objects.len(), 8);
         prop_assert_eq!(objects[0].kind(), "Namespace");
         let namespace = id.namespace();

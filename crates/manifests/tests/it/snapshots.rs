@@ -29,7 +29,12 @@ fn the_prompts_are_the_reviewed_text() {
         for niche in oc_domain::NicheId::VARIANTS {
             let spec =
                 oc_domain::TenantSpec { niche: *niche, locale: *locale, ..spec(TierId::Pro) };
-            let objects = oc_manifests::tenant(&id(), &spec, &five_nodes());
+            let objects = oc_manifests::tenant(
+                &id(),
+                &spec,
+                &five_nodes(),
+                &oc_manifests::Overlay::default(),
+            );
             let workspace = objects
                 .iter()
                 .find_map(|object| match object {
