@@ -1,21 +1,27 @@
 //! `diff`: what a change of the fleet does to the cluster, before it is applied.
 //!
-//! Both sides are rendered by this binary and compared as objects, so the report says what happens
-//! (a restart, a resize, a loss) and not which lines differ. A change of the renderer itself is not
-//! in it: that is a rollout, and the operator's.
+//! Against a commit, both sides are rendered by this binary and compared as objects, so the report
+//! says what happens (a restart, a resize, a loss) and not which lines differ. A change of the
+//! renderer itself is not in it: that is a rollout, and the operator's. Against the cluster it is,
+//! and drift too, since one side is what is there.
 
-use std::process::ExitCode;
+use std::{path::Path, process::ExitCode};
 
 use clap::Args;
 
+use self::report::Report;
 use crate::{check::print_json, failure::Failure, fleet};
 
 mod classify;
 mod compare;
+#[cfg(feature = "cluster")]
+mod live;
 mod print;
+#[cfg(feature = "cluster")]
+mod quantity;
 mod report;
 
-/// Reports what changed since a commit: tenants and objects touched, what happens to them, what
+/// Reports what the working copy changes: tenants and objects touched, what happens to them, what
 /// cannot be undone, and the change in monthly revenue
 ///
 /// Exit codes with --exit-code: 0 no change, 4 changes, 5 a change that cannot be undone.
@@ -23,9 +29,8 @@ mod report;
 pub(crate) struct Diff {
     #[command(flatten)]
     root: fleet::Root,
-    /// The commit to compare the working copy with
-    #[arg(long, value_name = "REV")]
-    against: String,
+    #[command(flatten)]
+    base: Base,
     /// Prints the report as JSON, every tenant by name
     #[arg(long)]
     json: bool,
@@ -34,16 +39,42 @@ pub(crate) struct Diff {
     exit_code: bool,
 }
 
+/// What the working copy is compared with.
+#[derive(Args)]
+#[group(required = true, multiple = false)]
+struct Base {
+    /// Compares the working copy with this commit
+    #[arg(long, value_name = "REV")]
+    against: Option<String>,
+    /// Compares the working copy with the tenants that the cluster has
+    #[cfg(feature = "cluster")]
+    #[arg(long)]
+    cluster: bool,
+}
+
+impl Base {
+    /// The report, and what it is against.
+    fn report(&self, root: &Path) -> Result<(Report, &str), Failure> {
+        #[cfg(feature = "cluster")]
+        if self.cluster {
+            let fleet = fleet::load(root)?;
+            return Ok((Report::live(&live::Live::read()?, &fleet), "the cluster"));
+        }
+        // Clap wants one of the two.
+        let revision = self.against.as_deref().unwrap_or_default();
+        let old = fleet::load_revision(root, revision)?;
+        Ok((Report::new(&old, &fleet::load(root)?), revision))
+    }
+}
+
 impl Diff {
     pub(crate) fn run(self) -> Result<ExitCode, Failure> {
         let root = self.root.find()?;
-        let old = fleet::load_revision(&root, &self.against)?;
-        let new = fleet::load(&root)?;
-        let report = report::Report::new(&old, &new);
+        let (report, against) = self.base.report(&root)?;
         if self.json {
             print_json(&report)?;
         } else {
-            report.print(&self.against);
+            report.print(against);
         }
         let code = match (self.exit_code, report.is_empty(), report.irreversible()) {
             (false, ..) | (true, true, _) => 0,

@@ -19,7 +19,7 @@ pub(crate) enum Failure {
     Invalid,
     /// The command was used wrongly. Exit code 2.
     Usage(String),
-    /// The disk or git failed. Exit code 3.
+    /// The disk, git or the cluster failed. Exit code 3.
     Outside(String),
 }
 

@@ -1,13 +1,15 @@
 //! `openclaw-cloud`: checks, renders and compares a fleet of tenants.
 //!
-//! Offline: it reads files and git, and writes manifests or tenant files. What runs in the cluster
-//! is asked and changed by the services' own binaries.
+//! It reads files and git, and writes manifests or tenant files. With `--cluster` it reads what runs
+//! too, and changes nothing there: that is done by the operator and the services' own binaries.
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
 mod check;
+#[cfg(feature = "cluster")]
+mod cluster;
 mod diff;
 mod failure;
 mod fleet;
@@ -19,7 +21,7 @@ mod tenant;
 /// Checks, renders and compares a fleet: tenants and nodes become Kubernetes manifests.
 ///
 /// A fleet is a folder with nodes/inventory.json and tenants/. Exit codes: 0 good, 1 the input is
-/// invalid, 2 wrong use, 3 an outside system (disk, git) failed; `diff --exit-code` adds 4 and 5.
+/// invalid, 2 wrong use, 3 an outside system (disk, git, cluster) failed; `diff --exit-code` adds 4 and 5.
 #[derive(Parser)]
 #[command(name = "openclaw-cloud", version, max_term_width = 100)]
 struct Arguments {

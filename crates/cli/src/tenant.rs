@@ -129,6 +129,10 @@ struct One {
 struct Show {
     /// The tenant
     id: TenantId,
+    /// Tells what runs instead: status, objects, pods, volumes and recent events
+    #[cfg(feature = "cluster")]
+    #[arg(long, conflicts_with = "root")]
+    cluster: bool,
     /// Prints JSON
     #[arg(long)]
     json: bool,
@@ -142,6 +146,10 @@ struct List {
     niche: Option<String>,
     #[arg(long, value_parser = names::<State>(), help = "Only this state")]
     state: Option<String>,
+    /// Lists the tenants that the cluster has instead
+    #[cfg(feature = "cluster")]
+    #[arg(long, conflicts_with = "root")]
+    cluster: bool,
     /// Prints JSON
     #[arg(long)]
     json: bool,
@@ -149,6 +157,10 @@ struct List {
 
 impl Tenant {
     pub(crate) fn run(self) -> Result<ExitCode, Failure> {
+        #[cfg(feature = "cluster")]
+        if let Some(read) = self.verb.read_of_cluster() {
+            return read.map(|()| ExitCode::SUCCESS);
+        }
         let root = self.root.find()?;
         match self.verb {
             Verb::New(new) => new.run(&root)?,
@@ -169,6 +181,26 @@ impl Tenant {
             Verb::Remove(One { id }) => edit(&root, &id, |spec| spec.state = State::Deleted)?,
         }
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+#[cfg(feature = "cluster")]
+impl Verb {
+    /// What came of the verb where it asks for the cluster, which takes no fleet's folder.
+    fn read_of_cluster(&self) -> Option<Result<(), Failure>> {
+        match self {
+            Self::Show(Show { id, cluster: true, json }) => Some(crate::cluster::show(id, *json)),
+            Self::List(list) if list.cluster => Some(crate::cluster::list(
+                |spec| {
+                    let is = |wanted: &Option<String>, field| {
+                        wanted.as_deref().is_none_or(|wanted| spec[field] == wanted)
+                    };
+                    is(&list.tier, "tier") && is(&list.niche, "niche") && is(&list.state, "state")
+                },
+                list.json,
+            )),
+            _ => None,
+        }
     }
 }
 
@@ -407,14 +439,15 @@ fn join(connections: &[ProviderId]) -> String {
 }
 
 /// Prints a table without space around it.
-fn print(table: &mut Table) {
+pub(crate) fn print(table: &mut Table) {
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
     }
     anstream::println!("{}", table.trim_fmt());
 }
 
-fn table<const N: usize>(header: [&str; N]) -> Table {
+/// A table without lines, and without a header where all its names are empty.
+pub(crate) fn table<const N: usize>(header: [&str; N]) -> Table {
     let mut table = Table::new();
     table.load_style(comfy_table::presets::NOTHING);
     if header.iter().any(|name| !name.is_empty()) {

@@ -69,6 +69,9 @@ pub struct Cluster {
     pub storage_class: String,
     /// Where our own images come from.
     pub image: Image,
+    /// The fleet repository, where the platform reaches it: by ssh, with a deploy key that is a
+    /// secret and stands elsewhere, like `git@git.example.org:openclaw/fleet.git`.
+    pub fleet_remote: String,
     /// Where backups go.
     pub s3: S3,
     /// Runtime classes that the nodes offer besides the default.

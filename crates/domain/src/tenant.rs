@@ -5,7 +5,7 @@
 
 use std::{borrow::Cow, fmt, str::FromStr, sync::LazyLock};
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
@@ -339,6 +339,9 @@ pub struct TenantStatus {
     /// The revision of the renderer that was applied.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub revision: Option<String>,
+    /// When that revision came.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revised_at: Option<Time>,
     /// A digest of the objects that were applied.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rendered: Option<String>,
@@ -348,7 +351,9 @@ pub struct TenantStatus {
 }
 
 /// Where in its life a tenant is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Display)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Display, VariantArray,
+)]
 pub enum Phase {
     /// Seen, nothing applied yet.
     Pending,

@@ -10,7 +10,7 @@ use crate::{
     change::{Change, Outcome},
     error::Error,
     history::Commit,
-    objects::{Entry, Objects},
+    objects::Objects,
     oid::Oid,
     options::{Author, Options},
     push::Pushed,
@@ -18,15 +18,14 @@ use crate::{
 };
 
 mod batch;
+mod reading;
 
 use batch::Batch;
+pub use reading::Blob;
 
 /// How often a batch is built and pushed before somebody else's pushes win: so many, since whoever
 /// pushes without a pause may be faster each time.
 const ROUNDS: u32 = 32;
-
-/// The largest file that [`Fleet::read`] reads, in bytes.
-const MAX_READ_BYTES: usize = 16 * 1024 * 1024;
 
 /// The fleet repository, as the one who writes to it sees it.
 ///
@@ -64,16 +63,18 @@ impl Fleet {
         Ok(fleet)
     }
 
-    /// Fetches, and returns the commit that the remote's branch is at: [`Oid::NULL`] while the
-    /// remote is empty.
+    /// Fetches, and returns the commit that the remote's branch is at, also where that was rewritten:
+    /// [`Oid::NULL`] while the remote is empty.
     pub async fn tip(&mut self) -> Result<Oid, Error> {
-        match self.fetch().await {
+        let tip = match self.fetch().await {
             Err(error) => {
                 self.heal(error).await?;
                 self.fetch().await
             }
             tip => tip,
-        }
+        }?;
+        self.tidy().await;
+        Ok(tip)
     }
 
     /// Puts `changes` on the remote's branch in their order, one commit each, and returns what
@@ -111,20 +112,6 @@ impl Fleet {
         Err(Error::BranchMoved { rounds: ROUNDS, text: last })
     }
 
-    /// Reads the file at `path` in the commit `revision`: nothing where there is none, or a link.
-    ///
-    /// Does not fetch: `revision` is a tip that was returned, or in its history.
-    pub async fn read(&mut self, revision: Oid, path: &str) -> Result<Option<Vec<u8>>, Error> {
-        match self.read_once(revision, path).await {
-            Err(error @ Error::Damaged { .. }) => {
-                self.heal(error).await?;
-                self.fetch().await?;
-                self.read_once(revision, path).await
-            }
-            file => file,
-        }
-    }
-
     /// Fetches, and finds the commits whose trailers name an event or a trace, newest first.
     pub async fn trace(&mut self, needle: &str) -> Result<Vec<Commit>, Error> {
         let tip = self.tip().await?;
@@ -132,9 +119,8 @@ impl Fleet {
             return Ok(Vec::new());
         }
         match self.repository.commits_of(needle, tip).await {
-            Err(error @ Error::Damaged { .. }) => {
-                self.heal(error).await?;
-                let tip = self.fetch().await?;
+            Err(error) => {
+                self.mend(error).await?;
                 self.repository.commits_of(needle, tip).await
             }
             commits => commits,
@@ -174,28 +160,13 @@ impl Fleet {
         Ok(self.objects.require(git, limits.fetch, TIP, 0).await?.oid)
     }
 
-    async fn read_once(&mut self, revision: Oid, path: &str) -> Result<Option<Vec<u8>>, Error> {
-        if revision.is_null() {
-            return Ok(None);
-        }
-        if !self.knows(revision).await? {
-            return Err(Error::UnknownCommit(revision));
-        }
-        let Self { repository: Repository { git, limits, .. }, objects, .. } = self;
-        let found = objects.find(git, limits.fetch, revision, path).await?;
-        let Some(Entry::File(oid)) = found else { return Ok(None) };
-        let object = objects.require(git, limits.fetch, &oid.to_string(), MAX_READ_BYTES).await?;
-        let (path, bytes) = (path.to_owned(), object.size);
-        object.bytes.map(Some).ok_or(Error::TooLarge { path, bytes })
-    }
-
     async fn knows(&mut self, commit: Oid) -> Result<bool, Error> {
         let Repository { git, limits, .. } = &self.repository;
         let name = format!("{commit}^{{commit}}");
         Ok(self.objects.get(git, limits.fetch, &name, 0).await?.is_some())
     }
 
-    /// Keeps the clone small. What is pushed is pushed, so nothing here fails the call.
+    /// Keeps the clone small. What is pushed or fetched is that, so nothing here fails the call.
     async fn tidy(&mut self) {
         match self.repository.repack().await {
             Ok(false) => return,

@@ -17,24 +17,30 @@
 //! What this does not do: sign commits, merge, or know why a tenant should change.
 
 mod change;
-
 mod command;
+mod config;
 mod edit;
 mod error;
 mod fleet;
 mod group;
 mod history;
 mod import;
+mod listing;
 mod objects;
 mod oid;
 mod options;
+mod origin;
 mod push;
 mod repository;
 mod revise;
+mod tree;
 
 pub use change::{Change, Outcome};
+pub use config::FleetConfig;
 pub use error::Error;
-pub use fleet::{Fleet, Noted};
+pub use fleet::{Blob, Fleet, Noted};
 pub use history::Commit;
+pub use listing::Files;
 pub use oid::{InvalidOid, Oid};
 pub use options::{Author, Limits, Options, Ssh};
+pub use origin::Origin;

@@ -9,7 +9,8 @@ pub(crate) const NAME: &str = "app.kubernetes.io/name";
 pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 /// Whose it is: on every object and pod of a tenant.
 pub const TENANT: &str = "openclaw.cloud/tenant";
-pub(crate) const TIER: &str = "openclaw.cloud/tier";
+/// What was bought: on the namespace.
+pub const TIER: &str = "openclaw.cloud/tier";
 pub(crate) const NICHE: &str = "openclaw.cloud/niche";
 /// An annotation of the namespace, never of the pod template: it must not restart anything.
 pub const REVISION: &str = "openclaw.cloud/revision";

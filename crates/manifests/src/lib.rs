@@ -1,7 +1,7 @@
 //! Kubernetes objects from specs: the one renderer that CLI, Nix and operator share.
 //!
 //! ```text
-//!  Inventory ──────────────► platform(..) ──► namespaces, databases, backups, token proxy, billing, alerts
+//!  Inventory ──────────────► platform(..) ──► namespaces, databases, backups, token proxy, billing, operator, alerts
 //!  Inventory + TenantSpec ─► tenant(..) ────► the eight objects of one sealed namespace
 //! ```
 //!
@@ -20,7 +20,7 @@ mod quantity;
 mod service;
 mod tenant;
 
-pub use labels::{MANAGED_BY, REVISION, TENANT};
+pub use labels::{MANAGED_BY, REVISION, TENANT, TIER};
 pub use network::{Peer, Port};
 pub use object::{HelmChart, HelmChartSpec, Object};
 pub use platform::platform;

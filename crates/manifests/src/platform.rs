@@ -5,8 +5,9 @@
 //! Secrets are none of our output. The ones that these objects name: `postgres` (`password`),
 //! `redis` (`users.acl`), `backup` (`rclone.conf` with the keys of remote `s3`), `token-proxy`
 //! (`upstreams.json`, `platform-token.pub`, `link-key`, `database-url`, `redis-url`), `billing`
-//! (`webhook-secrets`, `stripe-key`, `internal-key`, `admin-key`, `link-key`, `fleet-remote`,
-//! `fleet-key`, `fleet-known-hosts`, `database-url`, `redis-url`).
+//! (`webhook-secrets`, `stripe-key`, `internal-key`, `admin-key`, `link-key`, `fleet-key`,
+//! `fleet-known-hosts`, `database-url`, `redis-url`), `operator` (`platform-token.key`, `fleet-key`,
+//! `fleet-known-hosts`, `database-url`, `redis-url`).
 
 use k8s_openapi::{
     api::{core::v1::Namespace, node::v1::RuntimeClass, scheduling::v1::PriorityClass},
@@ -19,11 +20,13 @@ use crate::{
     HelmChart, HelmChartSpec, MONITORING, Object, PLATFORM,
     labels::{Labels, component, pod_security},
     network::{Peer, Port, policy},
+    service::{SCRATCH, secret_file},
 };
 
 mod backup;
 mod billing;
 mod monitoring;
+mod operator;
 mod postgres;
 mod redis;
 mod stateful;
@@ -47,8 +50,25 @@ pub fn platform(inventory: &Inventory) -> Vec<Object> {
     objects.extend(backup::objects(inventory));
     objects.extend(token_proxy::objects(inventory));
     objects.extend(billing::objects(inventory));
+    objects.extend(operator::objects(inventory));
     objects.push(cert_manager().into());
     objects
+}
+
+/// Mebibytes for a clone of the fleet repository: megabytes for ten thousand tenants. It may be lost
+/// with its pod at any time.
+const FLEET_MIB: u32 = 1024;
+
+/// What a service that works with the fleet repository is told of it; its Secret has the two keys.
+fn fleet_repository(inventory: &Inventory) -> [(&'static str, String); 4] {
+    [
+        ("OPENCLAW_FLEET_REMOTE", inventory.cluster.fleet_remote.clone()),
+        ("OPENCLAW_FLEET_DIRECTORY", format!("{SCRATCH}/fleet")),
+        // A deploy key opens one repository; a password opens all that its user may. OpenSSH
+        // takes a key that its group can read as long as somebody else, root, owns the file.
+        ("OPENCLAW_FLEET_SSH_KEY", secret_file("fleet-key")),
+        ("OPENCLAW_FLEET_KNOWN_HOSTS", secret_file("fleet-known-hosts")),
+    ]
 }
 
 /// The way to Postgres and Redis.

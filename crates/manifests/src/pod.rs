@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::{
     api::core::v1::{
-        Capabilities, ConfigMapVolumeSource, EmptyDirVolumeSource, EnvVar, EnvVarSource,
-        ExecAction, HTTPGetAction, PodSecurityContext, Probe, ResourceRequirements, SeccompProfile,
-        SecretKeySelector, SecretVolumeSource, SecurityContext, Volume, VolumeMount,
+        Capabilities, ConfigMapVolumeSource, EmptyDirVolumeSource, EnvVar, ExecAction,
+        HTTPGetAction, PodSecurityContext, Probe, ResourceRequirements, SeccompProfile,
+        SecretVolumeSource, SecurityContext, Volume, VolumeMount,
     },
     apimachinery::pkg::{api::resource::Quantity, util::intstr::IntOrString},
 };
@@ -80,14 +80,6 @@ impl Resources {
 
 pub(crate) fn env(name: &str, value: impl Into<String>) -> EnvVar {
     EnvVar { name: name.to_owned(), value: Some(value.into()), ..EnvVar::default() }
-}
-
-/// A variable that is a key of a Secret, without which no container starts.
-pub(crate) fn secret_env(name: &str, secret: &str, key: &str) -> EnvVar {
-    let selector =
-        SecretKeySelector { name: secret.to_owned(), key: key.to_owned(), optional: None };
-    let source = EnvVarSource { secret_key_ref: Some(selector), ..EnvVarSource::default() };
-    EnvVar { name: name.to_owned(), value_from: Some(source), ..EnvVar::default() }
 }
 
 pub(crate) fn mount(name: &str, path: &str) -> VolumeMount {

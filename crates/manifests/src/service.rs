@@ -58,8 +58,6 @@ pub struct Service {
     pub environment: Vec<(&'static str, String)>,
     /// A Secret of which every key is a file under `/etc/openclaw/secret`.
     pub secret: Option<&'static str>,
-    /// Configuration that is a key of that Secret since nothing else knows it: variable and key.
-    pub secret_environment: &'static [(&'static str, &'static str)],
     /// Mebibytes of disk under `/var/lib/openclaw` that are lost with the pod.
     pub scratch_mib: Option<u32>,
     /// Who may reach its port.
@@ -79,8 +77,13 @@ pub enum Access {
     None,
     /// These rules in namespace `platform`.
     Namespace(Vec<PolicyRule>),
-    /// These rules in the whole cluster.
-    Cluster(Vec<PolicyRule>),
+    /// Rules in the whole cluster, and further ones in namespace `platform`.
+    Cluster {
+        /// For every namespace and for what is in none.
+        everywhere: Vec<PolicyRule>,
+        /// For namespace `platform` alone.
+        here: Vec<PolicyRule>,
+    },
 }
 
 impl Service {
@@ -105,47 +108,51 @@ impl Service {
     }
 
     fn rbac(&self) -> Vec<Object> {
-        let subject = Subject {
+        match &self.access {
+            Access::None => Vec::new(),
+            Access::Namespace(rules) => self.role(rules).into(),
+            Access::Cluster { everywhere, here } => {
+                [self.cluster_role(everywhere), self.role(here)].concat()
+            }
+        }
+    }
+
+    fn role(&self, rules: &[PolicyRule]) -> [Object; 2] {
+        let role = Role { metadata: metadata(self.name), rules: Some(rules.to_vec()) };
+        let binding = RoleBinding {
+            metadata: metadata(self.name),
+            role_ref: role_ref("Role", self.name),
+            subjects: Some(vec![self.subject()]),
+        };
+        [role.into(), binding.into()]
+    }
+
+    fn cluster_role(&self, rules: &[PolicyRule]) -> [Object; 2] {
+        let name = format!("openclaw:{}", self.name);
+        let metadata = ObjectMeta {
+            name: Some(name.clone()),
+            labels: Some(component(self.name)),
+            ..ObjectMeta::default()
+        };
+        let role = ClusterRole {
+            metadata: metadata.clone(),
+            rules: Some(rules.to_vec()),
+            aggregation_rule: None,
+        };
+        let binding = ClusterRoleBinding {
+            metadata,
+            role_ref: role_ref("ClusterRole", &name),
+            subjects: Some(vec![self.subject()]),
+        };
+        [role.into(), binding.into()]
+    }
+
+    fn subject(&self) -> Subject {
+        Subject {
             kind: "ServiceAccount".to_owned(),
             name: self.name.to_owned(),
             namespace: Some(PLATFORM.to_owned()),
             ..Subject::default()
-        };
-        let role_ref = |kind: &str, name: String| RoleRef {
-            api_group: "rbac.authorization.k8s.io".to_owned(),
-            kind: kind.to_owned(),
-            name,
-        };
-        match &self.access {
-            Access::None => Vec::new(),
-            Access::Namespace(rules) => vec![
-                Role { metadata: metadata(self.name), rules: Some(rules.clone()) }.into(),
-                RoleBinding {
-                    metadata: metadata(self.name),
-                    role_ref: role_ref("Role", self.name.to_owned()),
-                    subjects: Some(vec![subject]),
-                }
-                .into(),
-            ],
-            Access::Cluster(rules) => {
-                let name = format!("openclaw:{}", self.name);
-                let metadata = ObjectMeta {
-                    name: Some(name.clone()),
-                    labels: Some(component(self.name)),
-                    ..ObjectMeta::default()
-                };
-                let role = ClusterRole {
-                    metadata: metadata.clone(),
-                    rules: Some(rules.clone()),
-                    aggregation_rule: None,
-                };
-                let binding = ClusterRoleBinding {
-                    metadata,
-                    role_ref: role_ref("ClusterRole", name),
-                    subjects: Some(vec![subject]),
-                };
-                vec![role.into(), binding.into()]
-            }
         }
     }
 
@@ -196,6 +203,14 @@ impl Service {
             spec: Some(spec),
             status: None,
         })
+    }
+}
+
+fn role_ref(kind: &str, name: &str) -> RoleRef {
+    RoleRef {
+        api_group: "rbac.authorization.k8s.io".to_owned(),
+        kind: kind.to_owned(),
+        name: name.to_owned(),
     }
 }
 

@@ -16,13 +16,11 @@ use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::stripe::{self, Endpoint, Options, Server};
-
-mod remote;
-mod service;
-
-pub use remote::{Remote, git};
-pub use service::{Service, signal};
+use crate::{
+    remote::Remote,
+    service::Service,
+    stripe::{self, Endpoint, Options, Server},
+};
 
 /// What deliveries are signed with; the service knows both.
 pub const SECRETS: [&str; 2] = ["whsec_sandbox_new", "whsec_sandbox_old"];
@@ -129,7 +127,15 @@ impl Stack {
     }
 
     fn spawn(&self, number: usize) -> Result<Service> {
-        Service::spawn(&self.setup.program, &self.arguments(number), self.folder(), number)
+        let log = self.folder().join(format!("billing-{number}.log"));
+        let arguments = |port| {
+            let url = format!("http://127.0.0.1:{port}");
+            let listen = format!("127.0.0.1:{port}");
+            let own = [("--listen", listen), ("--public-url", url)];
+            let own = own.into_iter().flat_map(|(name, value)| [name.to_owned(), value]);
+            own.chain(self.arguments(number)).collect()
+        };
+        Service::spawn(&self.setup.program, arguments, &[], &log)
     }
 
     /// Stripe's events go to this replica from now on.

@@ -8,8 +8,15 @@ use std::time::Duration;
 pub mod billing;
 pub mod kimi;
 pub mod load;
+pub mod operator;
 pub mod stack;
 pub mod stripe;
+
+mod remote;
+mod service;
+
+pub use remote::{Remote, git};
+pub use service::{Service, signal};
 
 /// A length of time such as `20ms`.
 pub fn duration(text: &str) -> Result<Duration, jiff::Error> {

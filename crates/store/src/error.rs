@@ -51,6 +51,9 @@ pub enum Error {
     /// A tenant more than the account may have.
     #[error("{0} has as many tenants as it may have")]
     NoAgentLeft(AccountId),
+    /// A rollout beside another one.
+    #[error("there is a rollout that has not ended")]
+    RolloutNotEnded,
     /// Stripe's subscription is known as another account's.
     #[error("one of the subscriptions of {0} is another account's")]
     ForeignSubscription(AccountId),

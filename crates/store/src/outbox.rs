@@ -111,6 +111,34 @@ pub async fn delivered(store: &Store, id: i64, now: Timestamp) -> Result<(), Err
     Err(Error::Unknown { what: "notice", id: id.to_string() })
 }
 
+/// Adds notices that nobody has to confirm; what the account was told of before stays as it is.
+pub async fn tell(
+    store: &Store,
+    account: &AccountId,
+    notices: &[Notice],
+    now: Timestamp,
+) -> Result<(), Error> {
+    if notices.is_empty() {
+        return Ok(());
+    }
+    store
+        .run(async |db| {
+            query!(
+                "insert into outbox (account_id, kind, dedup_key, payload, created_at)
+                select $1, kind, dedup_key, coalesce(payload, 'null'), $3
+                from jsonb_to_recordset($2) as notice (kind text, dedup_key text, payload jsonb)
+                on conflict (account_id, dedup_key) do nothing",
+                account.as_str(),
+                Json(notices) as _,
+                now.to_sqlx() as _,
+            )
+            .execute(db)
+            .await?;
+            Ok(())
+        })
+        .await
+}
+
 /// Makes the account's notices of `kinds` that are not sent yet those of `true_now`.
 pub(crate) async fn confirm(
     db: &mut PgConnection,

@@ -10,7 +10,8 @@ use uuid::Uuid;
 use crate::{Error, Store, accounts::unknown, audit};
 
 /// All that we hold of an account, as an object of its tables, but for the ledger, which [`requests`]
-/// gives, and the content of secrets, which we hold for its services and not for people.
+/// gives, the content of secrets, which we hold for its services and not for people, and the objects
+/// that are made from a tenant's file.
 pub async fn export(store: &Store, account: &AccountId) -> Result<Value, Error> {
     let found = store.run(async |db| {
         Ok(query_scalar!(
@@ -52,6 +53,10 @@ pub async fn export(store: &Store, account: &AccountId) -> Result<Value, Error> 
                 'secrets', array(
                     select to_jsonb(secrets) - array['nonce', 'ciphertext'] from secrets
                     where tenant_id in (select id from own) order by tenant_id, name
+                ),
+                'renderings', array(
+                    select to_jsonb(renderings) - 'objects' from renderings
+                    where tenant_id in (select id from own) order by tenant_id
                 )
             ) as "found!"
             where exists (select from accounts where id = $1)"#,

@@ -1,12 +1,12 @@
 //! What services know of a tenant at run time.
 
-use std::str::FromStr;
+use std::{fmt::Display, str::FromStr};
 
 use jiff::Timestamp;
-use jiff_sqlx::Timestamp as SqlTimestamp;
+use jiff_sqlx::{Timestamp as SqlTimestamp, ToSqlx};
 use oc_domain::{AccountId, Locale, ModelId, TenantId, Thinking, TierId};
-use sqlx::query;
-use strum::{Display, EnumString};
+use sqlx::{Connection, query, query_scalar};
+use strum::EnumString;
 
 use crate::{Error, Store};
 
@@ -29,8 +29,36 @@ pub struct Tenant {
     pub generation: u32,
 }
 
+/// What a tenant's file says of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Desired {
+    /// What is paid for.
+    pub tier: TierId,
+    /// The language of messages.
+    pub locale: Locale,
+    /// The model that it uses.
+    pub model: ModelId,
+    /// How long that model thinks.
+    pub thinking: Thinking,
+    /// Whether it is served.
+    pub state: State,
+}
+
+/// A tenant as [`observe`] leaves it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// Who pays.
+    pub account: AccountId,
+    /// Platform tokens of a lower one are revoked; at least 1.
+    pub generation: u32,
+    /// Whether the row said something else before.
+    pub changed: bool,
+    /// Whether billing wants it deleted, which is final.
+    pub deleted: bool,
+}
+
 /// Whether a tenant is served.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Display, EnumString)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::Display, EnumString)]
 #[strum(serialize_all = "lowercase")]
 pub enum State {
     /// It is.
@@ -89,10 +117,130 @@ pub async fn insert(store: &Store, id: &TenantId, tenant: &Tenant) -> Result<(),
         .await
 }
 
-fn word<T: FromStr>(id: &TenantId, column: &'static str, word: &str) -> Result<T, Error> {
+/// Makes the row of a tenant say what is desired; nothing where there is no row. A row that says so
+/// already is not touched. One that billing wants deleted is suspended, whatever is desired.
+pub async fn observe(
+    store: &Store,
+    id: &TenantId,
+    desired: &Desired,
+) -> Result<Option<Known>, Error> {
+    let found = store.run(async |db| {
+        Ok(query!(
+            r#"with changed as (
+                update tenants
+                set tier = $2, locale = $3, model = $4, thinking = $5,
+                    state = case when deleted_at is null then $6 else 'suspended' end,
+                    updated_at = greatest(now(), updated_at + interval '1 microsecond')
+                where id = $1
+                    and (tier, locale, model, thinking, state) is distinct from (
+                        $2, $3, $4, $5, case when deleted_at is null then $6 else 'suspended' end
+                    )
+                returning account_id, generation, deleted_at
+            )
+            select account_id as "account!", generation as "generation!",
+                deleted_at is not null as "deleted!", true as "changed!"
+            from changed
+            union all
+            select account_id, generation, deleted_at is not null, false
+            from tenants
+            where id = $1
+                and not exists (select from changed)"#,
+            id.as_str(),
+            desired.tier.to_string(),
+            desired.locale.to_string(),
+            desired.model.to_string(),
+            desired.thinking.to_string(),
+            desired.state.to_string(),
+        )
+        .fetch_optional(db)
+        .await?)
+    });
+    let Some(row) = found.await? else { return Ok(None) };
+    Ok(Some(Known {
+        account: word(id, "tenants.account_id", &row.account)?,
+        generation: row.generation.cast_unsigned(),
+        changed: row.changed,
+        deleted: row.deleted,
+    }))
+}
+
+/// Revokes every platform token of a tenant, and gives the generation of those that are good from
+/// now on; nothing where there is no row.
+pub async fn raise_generation(store: &Store, id: &TenantId) -> Result<Option<u32>, Error> {
+    let raised = store.run(async |db| {
+        Ok(query_scalar!(
+            "update tenants
+            set generation = generation + 1,
+                updated_at = greatest(now(), updated_at + interval '1 microsecond')
+            where id = $1
+            returning generation",
+            id.as_str()
+        )
+        .fetch_optional(db)
+        .await?)
+    });
+    Ok(raised.await?.map(i32::cast_unsigned))
+}
+
+/// Takes everything from a tenant that is destroyed, all or nothing: it is suspended, its platform
+/// tokens are revoked, its secrets and their keys are forgotten. Gives the generation that it has
+/// then; nothing where there is no row.
+///
+/// Each call raises the generation, and so counts as a change.
+pub async fn retire(store: &Store, id: &TenantId) -> Result<Option<u32>, Error> {
+    let retired = store.run(async |db| {
+        let mut transaction = db.begin().await?;
+        // First: it keeps those away who write secrets.
+        let raised = query_scalar!(
+            "update tenants
+            set state = 'suspended', generation = generation + 1,
+                updated_at = greatest(now(), updated_at + interval '1 microsecond')
+            where id = $1
+            returning generation",
+            id.as_str()
+        );
+        let generation = raised.fetch_optional(&mut *transaction).await?;
+        let secrets = query!("delete from secrets where tenant_id = $1", id.as_str());
+        secrets.execute(&mut *transaction).await?;
+        let keys = query!("delete from data_keys where tenant_id = $1", id.as_str());
+        keys.execute(&mut *transaction).await?;
+        transaction.commit().await?;
+        Ok(generation)
+    });
+    Ok(retired.await?.map(i32::cast_unsigned))
+}
+
+/// The generations of tenants that were changed at `since` or later, and when that was, the earliest
+/// first.
+///
+/// A change is seen up to three seconds after its time, so whoever asks again and again asks from a
+/// little before the last time that was given.
+pub async fn generations(
+    store: &Store,
+    since: Timestamp,
+) -> Result<Vec<(TenantId, u32, Timestamp)>, Error> {
+    let rows = store.run(async |db| {
+        Ok(query!(
+            r#"select id, generation, updated_at as "updated_at: SqlTimestamp"
+            from tenants
+            where updated_at >= $1
+            order by updated_at, id"#,
+            since.to_sqlx() as _,
+        )
+        .fetch_all(db)
+        .await?)
+    });
+    let rows = rows.await?.into_iter().map(|row| {
+        let id = word(&row.id, "tenants.id", &row.id)?;
+        Ok((id, row.generation.cast_unsigned(), row.updated_at.to_jiff()))
+    });
+    rows.collect()
+}
+
+fn word<T: FromStr>(row: &impl Display, column: &'static str, word: &str) -> Result<T, Error> {
     word.parse().map_err(|_| Error::UnknownWord {
         column,
-        row: id.to_string(),
+        row: row.to_string(),
         word: word.to_owned(),
     })
 }

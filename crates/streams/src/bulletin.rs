@@ -3,17 +3,26 @@
 //! Nothing here is the only way to learn it: whoever reads a mirror looks again in time, and whoever
 //! waits for a message asks by itself as well.
 
-use oc_domain::AccountId;
+use oc_domain::{AccountId, TenantId};
 use redis::{
-    Cmd,
+    Pipeline,
     aio::{ConnectionManager, ConnectionManagerConfig},
 };
 use secrecy::SecretString;
 
 use crate::{Error, ledger::client};
 
+mod notices;
+
+pub use notices::{Notices, Told};
+
 /// The channel that commits of the fleet repository are told on.
 pub const FLEET: &str = "oc:fleet";
+/// The channel that ids of changed tenants are told on.
+pub const TENANT: &str = "oc:tenant";
+
+/// The field that a mirror is none without.
+const EPOCH: &str = "epoch";
 
 /// A way to tell.
 #[derive(Clone)]
@@ -34,17 +43,24 @@ impl Bulletin {
 
     /// The account has other billing periods: what is mirrored of them is read again.
     pub async fn periods_changed(&self, account: &AccountId) -> Result<(), Error> {
-        // A mirror without an epoch is none.
-        self.run(redis::cmd("HDEL").arg(format!("oc:p:{account}")).arg("epoch")).await
+        self.run(redis::pipe().hdel(format!("oc:p:{account}"), EPOCH)).await
+    }
+
+    /// The tenant's row has changed: what is mirrored of it is read again, and whoever listens is
+    /// told.
+    pub async fn tenant_changed(&self, tenant: &TenantId) -> Result<(), Error> {
+        let mut commands = redis::pipe();
+        commands.hdel(format!("oc:t:{tenant}"), EPOCH).publish(TENANT, tenant.as_str());
+        self.run(&commands).await
     }
 
     /// The fleet repository is at this commit.
     pub async fn fleet_moved(&self, commit: &str) -> Result<(), Error> {
-        self.run(redis::cmd("PUBLISH").arg(FLEET).arg(commit)).await
+        self.run(redis::pipe().publish(FLEET, commit)).await
     }
 
-    async fn run(&self, command: &Cmd) -> Result<(), Error> {
-        command.query_async::<redis::Value>(&mut self.redis.clone()).await?;
+    async fn run(&self, commands: &Pipeline) -> Result<(), Error> {
+        commands.query_async::<redis::Value>(&mut self.redis.clone()).await?;
         Ok(())
     }
 }

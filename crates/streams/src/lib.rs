@@ -24,7 +24,7 @@ mod record;
 pub mod recovery;
 mod verdict;
 
-pub use bulletin::{Bulletin, FLEET};
+pub use bulletin::{Bulletin, FLEET, Notices, TENANT, Told};
 pub use call::Error;
 pub use epoch::{Epoch, Place};
 pub use events::{Delivered, Events};

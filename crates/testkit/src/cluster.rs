@@ -2,21 +2,23 @@
 
 use std::{
     fs,
-    net::SocketAddr,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result, anyhow};
 use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::{
     Api, Client, Config,
     client::Body,
     config::{KubeConfigOptions, Kubeconfig},
 };
+use serde_json::{Value, json};
 
 use crate::{
-    Write, audit,
+    Request,
+    audit::Log,
     pki::Authority,
     port::ReservedPort,
     process::{Group, Usage},
@@ -26,6 +28,13 @@ use crate::{
 };
 
 mod arguments;
+mod faults;
+
+const ETCD: &str = "etcd";
+const API_SERVER: &str = "kube-apiserver";
+const CONTROLLERS: &str = "kube-controller-manager";
+const SCHEDULER: &str = "kube-scheduler";
+const KWOK: &str = "kwok";
 
 /// What of a cluster shall run, and the addresses it gives out. The default is all of it.
 #[derive(Clone, Debug)]
@@ -42,6 +51,12 @@ pub struct Options {
     pub service_range: String,
     /// The range of the addresses that kwok gives to pods.
     pub pod_range: String,
+    /// Logs also who gets, lists, watches or renews a `Lease`, except for the cluster's own
+    /// components. A watch is logged as it begins.
+    pub audit_reads: bool,
+    /// etcd's data on a disk, and each write waits for it, as in production. A killed etcd keeps
+    /// its data without it as well: this is for what depends on a write's price.
+    pub durable: bool,
     /// How long the control plane may take until it answers.
     pub patience: Duration,
 }
@@ -55,6 +70,8 @@ impl Default for Options {
             storage_class: Some("standard".to_owned()),
             service_range: "10.43.0.0/16".to_owned(), // K3s' defaults, as in our inventory.
             pod_range: "10.42.0.0/16".to_owned(),
+            audit_reads: false,
+            durable: false,
             patience: Duration::from_mins(1),
         }
     }
@@ -78,12 +95,14 @@ impl Options {
 #[derive(Debug)]
 pub struct Cluster {
     // In this order: the provisioner would meet an API server that is gone.
-    _provisioner: Option<Provisioner>,
+    provisioner: Option<Provisioner>,
     group: Group,
-    _port: ReservedPort,
+    port: ReservedPort,
+    programs: ControlPlane,
+    options: Options,
     config: Config,
     kubeconfig: PathBuf,
-    controllers: bool,
+    log: Log,
 }
 
 impl Cluster {
@@ -98,29 +117,28 @@ impl Cluster {
         })
         .await??;
         let port = ReservedPort::new()?;
-        let mut group = Group::new()?;
+        let group = if options.durable { Group::on_disk() } else { Group::new() }?;
         let authority = Authority::new(group.directory(), port.address)?;
         let kubeconfig = authority.kubeconfig("admin", Some("system:masters"))?;
-        start_api(&mut group, &programs, &options, port.address)?;
         let config = config(&kubeconfig).await?;
-        let client = Client::try_from(config.clone())?;
-        ready(&mut group, &client, options.patience).await?;
-        start_controllers(&mut group, &programs, &options, &authority)?;
+        let log = Log::new(group.directory().join("audit.log"));
+        let mut cluster =
+            Self { provisioner: None, group, port, programs, options, config, kubeconfig, log };
+        cluster.start_etcd()?;
+        cluster.start_api_server()?;
+        cluster.ready().await?;
+        cluster.start_controllers(&authority)?;
         if let Some(kwok) = kwok {
-            let kubeconfig = authority.kubeconfig("kwok", Some("system:masters"))?;
-            let stages = group.directory().join("stages.yaml");
-            fs::write(&stages, include_str!("files/stages.yaml"))?;
-            group.spawn("kwok", &kwok, &arguments::kwok(&kubeconfig, &stages, &options))?;
+            cluster.start_kwok(&kwok, &authority)?;
         }
-        let mut provisioner = None;
-        if let Some(class) = &options.storage_class {
-            provisioner = Some(Provisioner::start(config.clone(), &client, class).await?);
+        if let Some(class) = &cluster.options.storage_class {
+            let (config, client) = (cluster.config.clone(), cluster.client()?);
+            cluster.provisioner = Some(Provisioner::start(config, &client, class).await?);
         }
-        if options.controllers {
-            controlled(&mut group, &client, options.patience).await?;
+        if cluster.options.controllers {
+            cluster.controlled().await?;
         }
-        let controllers = options.controllers;
-        Ok(Self { _provisioner: provisioner, group, _port: port, config, kubeconfig, controllers })
+        Ok(cluster)
     }
 
     /// A client with every right and no limit of its own on its rate.
@@ -135,11 +153,36 @@ impl Cluster {
     /// `system:serviceaccount:<namespace>:<name>` of `system:serviceaccounts` and
     /// `system:authenticated`.
     pub fn client_as(&self, user: &str, groups: &[&str]) -> Result<Client> {
+        Ok(Client::try_from(self.config_as(user, groups))?)
+    }
+
+    /// What [`Self::client_as`] is made of, for code that makes its own client.
+    pub fn config_as(&self, user: &str, groups: &[&str]) -> Config {
         let mut config = self.config.clone();
         config.auth_info.impersonate = Some(user.to_owned());
         config.auth_info.impersonate_groups =
             Some(groups.iter().map(|&group| group.to_owned()).collect());
-        Ok(Client::try_from(config)?)
+        config
+    }
+
+    /// A new kubeconfig, for other programs, whose holder is `user` of `groups` as in
+    /// [`Self::client_as`].
+    ///
+    /// By impersonation, which kube and kubectl read from the file: a certificate of rcgen's has
+    /// room for one group.
+    pub fn kubeconfig_as(&self, user: &str, groups: &[&str]) -> Result<PathBuf> {
+        let mut file: Value = serde_json::from_slice(&fs::read(&self.kubeconfig)?)?;
+        let holder = file.pointer_mut("/users/0/user").and_then(Value::as_object_mut);
+        let holder = holder.context("a kubeconfig without a user")?;
+        holder.insert("as".to_owned(), json!(user));
+        holder.insert("as-groups".to_owned(), json!(groups));
+        let (_, path) = tempfile::Builder::new()
+            .prefix(&user.replace([':', '/'], "-"))
+            .suffix(".kubeconfig")
+            .tempfile_in(self.directory())?
+            .keep()?;
+        fs::write(&path, serde_json::to_vec_pretty(&file)?)?;
+        Ok(path)
     }
 
     /// A kubeconfig with every right, for other programs.
@@ -152,14 +195,15 @@ impl Cluster {
         self.group.directory()
     }
 
-    /// The API server's audit log: each write, as a line of JSON at level `Metadata`.
-    pub fn audit_log(&self) -> PathBuf {
-        self.directory().join("audit.log")
+    /// All that the audit log holds until now, in order: writes, and with [`Options::audit_reads`]
+    /// also reads and leases. Each call reads only what is new.
+    pub fn requests(&self) -> Result<Vec<Arc<Request>>> {
+        self.log.requests(|_| true)
     }
 
-    /// What wrote to the API until now, in order, whether the API accepted it or not.
-    pub fn writes(&self) -> Result<Vec<Write>> {
-        audit::writes(&self.audit_log())
+    /// Those of the requests that [`Request::is_write`].
+    pub fn writes(&self) -> Result<Vec<Arc<Request>>> {
+        self.log.requests(Request::is_write)
     }
 
     /// The processes and what they use.
@@ -168,45 +212,79 @@ impl Cluster {
     }
 
     pub(crate) fn has_controllers(&self) -> bool {
-        self.controllers
+        self.options.controllers
     }
-}
 
-fn start_api(
-    group: &mut Group,
-    programs: &ControlPlane,
-    options: &Options,
-    address: SocketAddr,
-) -> Result<()> {
-    let directory = group.directory().to_owned();
-    fs::write(directory.join("audit-policy.yaml"), include_str!("files/audit-policy.yaml"))?;
-    group.spawn("etcd", &programs.etcd, &arguments::etcd(&directory))?;
-    group.spawn(
-        "kube-apiserver",
-        &programs.api_server,
-        &arguments::api_server(&directory, address, options),
-    )
-}
+    fn start_etcd(&mut self) -> Result<()> {
+        let arguments = arguments::etcd(self.directory(), &self.options);
+        self.group.spawn(ETCD, &self.programs.etcd, &arguments)
+    }
 
-fn start_controllers(
-    group: &mut Group,
-    programs: &ControlPlane,
-    options: &Options,
-    authority: &Authority,
-) -> Result<()> {
-    let directory = group.directory().to_owned();
-    if options.controllers {
-        let kubeconfig = authority.kubeconfig("system:kube-controller-manager", None)?;
-        let arguments = arguments::controller_manager(&directory, &kubeconfig);
-        group.spawn("kube-controller-manager", &programs.controller_manager, &arguments)?;
+    fn start_api_server(&mut self) -> Result<()> {
+        let policy = if self.options.audit_reads {
+            include_str!("files/audit-policy-reads.yaml")
+        } else {
+            include_str!("files/audit-policy.yaml")
+        };
+        fs::write(self.directory().join("audit-policy.yaml"), policy)?;
+        let arguments = arguments::api_server(self.directory(), self.port.address, &self.options);
+        self.group.spawn(API_SERVER, &self.programs.api_server, &arguments)
     }
-    if options.scheduler {
-        let kubeconfig = authority.kubeconfig("system:kube-scheduler", None)?;
-        let file = directory.join("scheduler.json");
-        fs::write(&file, arguments::scheduler_configuration(&kubeconfig).to_string())?;
-        group.spawn("kube-scheduler", &programs.scheduler, &arguments::scheduler(&file))?;
+
+    fn start_controllers(&mut self, authority: &Authority) -> Result<()> {
+        if self.options.controllers {
+            let kubeconfig = authority.kubeconfig("system:kube-controller-manager", None)?;
+            let arguments = arguments::controller_manager(self.directory(), &kubeconfig);
+            let program = &self.programs.controller_manager;
+            self.group.spawn(CONTROLLERS, program, &arguments)?;
+        }
+        if self.options.scheduler {
+            let kubeconfig = authority.kubeconfig("system:kube-scheduler", None)?;
+            let file = self.directory().join("scheduler.json");
+            fs::write(&file, arguments::scheduler_configuration(&kubeconfig).to_string())?;
+            let arguments = arguments::scheduler(&file);
+            self.group.spawn(SCHEDULER, &self.programs.scheduler, &arguments)?;
+        }
+        Ok(())
     }
-    Ok(())
+
+    fn start_kwok(&mut self, program: &Path, authority: &Authority) -> Result<()> {
+        let kubeconfig = authority.kubeconfig("kwok", Some("system:masters"))?;
+        let stages = self.directory().join("stages.yaml");
+        fs::write(&stages, include_str!("files/stages.yaml"))?;
+        self.group.spawn(KWOK, program, &arguments::kwok(&kubeconfig, &stages, &self.options))
+    }
+
+    /// Waits until the API server says that it is ready.
+    async fn ready(&mut self) -> Result<()> {
+        let (client, group, mut last) = (self.client()?, &mut self.group, String::new());
+        let waited = wait_for(self.options.patience, "kube-apiserver to be ready", async || {
+            group.check()?;
+            let request = http::Request::get("/readyz").body(Body::empty())?;
+            match client.send(request).await {
+                Ok(answer) if answer.status().is_success() => return Ok(Some(())),
+                Ok(answer) => last = answer.status().to_string(),
+                Err(error) => last = format!("{:#}", anyhow!(error)),
+            }
+            Ok(None)
+        });
+        let waited = waited.await;
+        waited.map_err(|error| explain(&error, group, &last))
+    }
+
+    /// Waits until the controller-manager works: pods are refused before it has made their service
+    /// account.
+    async fn controlled(&mut self) -> Result<()> {
+        let accounts: Api<ServiceAccount> = Api::namespaced(self.client()?, "default");
+        let what = "kube-controller-manager to make a service account";
+        let group = &mut self.group;
+        let waited = wait_for(self.options.patience, what, async || {
+            group.check()?;
+            Ok(accounts.get_opt("default").await?)
+        });
+        let waited = waited.await;
+        waited.map(drop).map_err(|error| explain(&error, group, ""))
+    }
 }
 
 async fn config(kubeconfig: &Path) -> Result<Config> {
@@ -215,36 +293,6 @@ async fn config(kubeconfig: &Path) -> Result<Config> {
         Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
     config.proxy_url = None; // kube takes HTTPS_PROXY for loopback too.
     Ok(config)
-}
-
-/// Waits until the API server says that it is ready.
-async fn ready(group: &mut Group, client: &Client, patience: Duration) -> Result<()> {
-    let mut last = String::new();
-    let waited = wait_for(patience, "kube-apiserver to be ready", async || {
-        group.check()?;
-        let request = http::Request::get("/readyz").body(Body::empty())?;
-        match client.send(request).await {
-            Ok(answer) if answer.status().is_success() => return Ok(Some(())),
-            Ok(answer) => last = answer.status().to_string(),
-            Err(error) => last = format!("{:#}", anyhow!(error)),
-        }
-        Ok(None)
-    });
-    let waited = waited.await;
-    waited.map_err(|error| explain(&error, group, &last))
-}
-
-/// Waits until the controller-manager works: pods are refused before it has made their service
-/// account.
-async fn controlled(group: &mut Group, client: &Client, patience: Duration) -> Result<()> {
-    let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), "default");
-    let waited =
-        wait_for(patience, "kube-controller-manager to make a service account", async || {
-            group.check()?;
-            Ok(accounts.get_opt("default").await?)
-        });
-    let waited = waited.await;
-    waited.map(drop).map_err(|error| explain(&error, group, ""))
 }
 
 /// What went wrong, with what the API server said last and what all programs wrote last.

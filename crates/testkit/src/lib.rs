@@ -5,8 +5,11 @@
 //! A [`Cluster`] is etcd, kube-apiserver, kube-controller-manager, kube-scheduler and kwok as
 //! processes of this machine. It needs no root, no container and no network: [`tools`] builds the
 //! programs once from pinned Go modules. A [`Postgres`] or [`Redis`] is the machine's own program on
-//! a port of its own. Whatever way the test process ends, nothing of these stays behind. Nothing here runs a container: a pod that is `Running` on a simulated node is a
-//! status and no more.
+//! a port of its own. Whatever way the test process ends, nothing of these stays behind.
+//!
+//! Nothing here runs a container: a pod that is `Running` on a simulated node is a status and no
+//! more ([`SimulatedNode`] says how tests make it fail), and no packet meets a `NetworkPolicy`:
+//! [`Policies`] says what would become of it.
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -33,6 +36,7 @@ mod audit;
 mod cluster;
 mod nodes;
 mod pki;
+mod policy;
 mod port;
 mod postgres;
 mod process;
@@ -41,9 +45,10 @@ mod redis;
 mod wait;
 
 pub use apply::{Report, apply_strict};
-pub use audit::Write;
+pub use audit::Request;
 pub use cluster::{Cluster, Options};
 pub use nodes::SimulatedNode;
+pub use policy::{End, Policies, Protocol};
 pub use postgres::Postgres;
 pub use process::Usage;
 pub use redis::{Redis, RedisOptions};

@@ -18,7 +18,19 @@ use crate::{Cluster, wait_for};
 /// A node that kwok plays: the scheduler takes it for real, its pods are `Running` at once.
 ///
 /// A pod with the annotation `testkit.openclaw.cloud/ready-after` (a duration such as `3s`) is so
-/// only after that.
+/// only after that. Its annotation `testkit.openclaw.cloud/fail` makes a pod fail, from its
+/// creation or from a later moment on, until it is removed:
+///
+/// | value | phase | the containers |
+/// |---|---|---|
+/// | `not-ready` | `Running` | run and are not ready |
+/// | `crash-loop` | `Running` | wait in `CrashLoopBackOff` after five ends by `Error`, 1 |
+/// | `out-of-memory` | `Running` | run or wait in `CrashLoopBackOff`, `OOMKilled` each second |
+/// | `image-pull` | `Pending` | wait in `ImagePullBackOff` |
+/// | `mount` | `Pending` | wait in `ContainerCreating`; the event is for the test to write |
+///
+/// Without the annotation, a pod with an image whose tag contains `broken` is as by `not-ready`,
+/// and `missing` as by `image-pull`.
 #[derive(Clone, Debug)]
 pub struct SimulatedNode {
     /// Its name, and its label `kubernetes.io/hostname`.

@@ -120,7 +120,7 @@ impl Postgres {
             ["-c".to_owned(), "dynamic_shared_memory_type=mmap".to_owned()],
         ];
         self.group.spawn("postgres", &self.programs.join("postgres"), arguments.as_flattened())?;
-        self.pid = self.group.leader().context("no process")?;
+        self.pid = self.group.first().context("no process")?;
         let ready = Command::new(self.programs.join("pg_isready"));
         let answers = self.answers(ready).await;
         answers.map_err(|error| anyhow!("{error:#}\n{}", self.group.tails()))

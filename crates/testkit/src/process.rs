@@ -1,7 +1,8 @@
 //! The processes of one cluster or server, and the certainty that they end.
 
 use std::{
-    fs::{self, File},
+    env,
+    fs::{self, OpenOptions},
     os::unix::{fs::chown, process::CommandExt},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
@@ -13,30 +14,19 @@ use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
+use self::watchdog::Watchdog;
+
+mod watchdog;
+
 /// Room that etcd's preallocated log, its database and the audit log find on tmpfs, in bytes.
 const ROOM: u64 = 1 << 30;
-
-/// Ends a group whose test process is gone: its standard input is a pipe that only the test process
-/// holds, so it ends with that process, whatever killed it. `$1` is the process group, `$2` the
-/// directory, `$3` the signal to begin with. The parent-death signal would be no alternative: it
-/// tells of the thread that spawned, and setting it takes `unsafe` code.
-const WATCHDOG: &str = r#"
-    trap '' HUP INT TERM
-    cat >/dev/null
-    kill "-$3" "-$1"
-    for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
-        kill -0 "-$1" || break
-        sleep 0.1
-    done
-    kill -KILL "-$1"
-    rm -rf -- "$2"
-"#;
 
 /// Processes of one process group and the directory they write to; both end with this value.
 #[derive(Debug)]
 pub(crate) struct Group {
     members: Vec<Member>,
-    watchdog: Option<Child>,
+    leader: Option<u32>,
+    watchdog: Option<Watchdog>,
     directory: TempDir,
     user: Option<User>,
     farewell: Signal,
@@ -66,11 +56,20 @@ impl User {
     }
 }
 
+/// A process, and how it was started.
 #[derive(Debug)]
-struct Member {
+pub(crate) struct Member {
     name: &'static str,
+    program: PathBuf,
+    arguments: Vec<String>,
     child: Child,
     log: PathBuf,
+}
+
+impl Member {
+    fn runs(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
 }
 
 /// What one process of a cluster has taken from the machine so far.
@@ -89,12 +88,24 @@ impl Group {
     pub(crate) fn new() -> Result<Self> {
         let memory = Path::new("/dev/shm");
         let roomy = rustix::fs::statvfs(memory).is_ok_and(|fs| fs.f_bavail * fs.f_frsize > ROOM);
-        let mut builder = tempfile::Builder::new();
-        builder.prefix("oc-testkit-");
-        let directory = if roomy { builder.tempdir_in(memory) } else { builder.tempdir() }
-            .context("a temporary directory")?;
-        let farewell = Signal::KILL;
-        Ok(Self { members: Vec::new(), watchdog: None, directory, user: None, farewell })
+        if roomy { Self::within(memory) } else { Self::on_disk() }
+    }
+
+    /// An empty group with a new directory where temporary files are.
+    pub(crate) fn on_disk() -> Result<Self> {
+        Self::within(&env::temp_dir())
+    }
+
+    fn within(parent: &Path) -> Result<Self> {
+        let directory = tempfile::Builder::new().prefix("oc-testkit-").tempdir_in(parent);
+        Ok(Self {
+            members: Vec::new(),
+            leader: None,
+            watchdog: None,
+            directory: directory.context("a temporary directory")?,
+            user: None,
+            farewell: Signal::KILL,
+        })
     }
 
     /// Gives the directory to `user`, and starts programs as that user.
@@ -114,7 +125,8 @@ impl Group {
         self.directory.path()
     }
 
-    /// Starts `program` with its output in `<name>.log`; the first one leads the group.
+    /// Starts `program` with its output in `<name>.log`; the first one leads the group, also when
+    /// all others have ended.
     pub(crate) fn spawn(
         &mut self,
         name: &'static str,
@@ -122,8 +134,10 @@ impl Group {
         arguments: &[String],
     ) -> Result<()> {
         let log = self.directory().join(format!("{name}.log"));
-        let out = File::create(&log)?;
-        let leader = self.members.first().map(|member| member.child.id().cast_signed());
+        let out = OpenOptions::new().create(true).append(true).open(&log)?;
+        // The id of a group stays taken, also when its leader has ended, until all of it has.
+        let alive = self.members.iter_mut().any(Member::runs);
+        let leader = self.leader.filter(|_| alive);
         let mut command = Command::new(program);
         if let Some(User { uid, gid }) = self.user {
             command.uid(uid).gid(gid);
@@ -137,25 +151,28 @@ impl Group {
             .stderr(out.try_clone()?)
             .stdout(out)
             // Not the terminal's: Ctrl-C reaches the test process alone.
-            .process_group(leader.unwrap_or(0))
+            .process_group(leader.unwrap_or(0).cast_signed())
             .spawn()
             .with_context(|| format!("starting {}", program.display()))?;
-        self.members.push(Member { name, child, log });
+        let pid = child.id();
+        let (program, arguments) = (program.to_owned(), arguments.to_owned());
+        self.members.push(Member { name, program, arguments, child, log });
         if leader.is_none() {
-            self.watch()?;
+            self.leader = Some(pid);
+            // Before the one of an earlier leader ends.
+            self.watchdog = Some(Watchdog::start(pid, self.directory(), self.farewell)?);
         }
         Ok(())
     }
 
-    /// How the process that leads the group ended, once it has.
+    /// How the first process ended, once it has.
     pub(crate) fn ended(&mut self) -> Result<Option<ExitStatus>> {
-        let leader = self.members.first_mut().context("no process")?;
-        Ok(leader.child.try_wait()?)
+        Ok(self.members.first_mut().context("no process")?.child.try_wait()?)
     }
 
-    /// The process that leads the group.
-    pub(crate) fn leader(&self) -> Option<u32> {
-        self.members.first().map(|leader| leader.child.id())
+    /// The first process.
+    pub(crate) fn first(&self) -> Option<u32> {
+        self.members.first().map(|first| first.child.id())
     }
 
     /// Kills every process with SIGKILL; the files stay.
@@ -167,6 +184,26 @@ impl Group {
         for mut member in self.members.drain(..) {
             let _ = member.child.wait();
         }
+    }
+
+    /// Kills one process with SIGKILL, which is no member afterwards; the files stay.
+    pub(crate) fn kill_one(&mut self, name: &str) -> Result<Member> {
+        let index = self.members.iter().position(|member| member.name == name);
+        let mut member =
+            self.members.remove(index.with_context(|| format!("{name} does not run"))?);
+        member.child.kill()?;
+        member.child.wait()?;
+        Ok(member)
+    }
+
+    /// Starts what was killed as it was started before.
+    pub(crate) fn revive(&mut self, killed: &Member) -> Result<()> {
+        self.spawn(killed.name, &killed.program, &killed.arguments)
+    }
+
+    /// Whether a process of this name is a member.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.members.iter().any(|member| member.name == name)
     }
 
     /// An error if a process has ended.
@@ -197,23 +234,6 @@ impl Group {
         self.members.iter().map(usage).collect()
     }
 
-    fn watch(&mut self) -> Result<()> {
-        let Some(leader) = self.members.first() else { return Ok(()) };
-        let watchdog = Command::new("sh")
-            .args(["-c", WATCHDOG, "oc-testkit-watchdog", &leader.child.id().to_string()])
-            .arg(self.directory())
-            .arg(self.farewell.as_raw().to_string())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .process_group(0)
-            .spawn()
-            .context("starting the watchdog")?;
-        // The one of an earlier leader, after a restart.
-        end(self.watchdog.replace(watchdog));
-        Ok(())
-    }
-
     /// Asks the processes to end, and gives them a moment.
     fn bid_farewell(&mut self) {
         for member in &mut self.members {
@@ -222,7 +242,7 @@ impl Group {
             }
         }
         for _ in 0..200 {
-            if self.members.iter_mut().all(|member| !matches!(member.child.try_wait(), Ok(None))) {
+            if self.members.iter_mut().all(|member| !member.runs()) {
                 return;
             }
             sleep(Duration::from_millis(10));
@@ -239,14 +259,7 @@ impl Drop for Group {
         }
         self.kill();
         let _ = fs::remove_dir_all(self.directory.path());
-        end(self.watchdog.take());
-    }
-}
-
-fn end(watchdog: Option<Child>) {
-    if let Some(mut watchdog) = watchdog {
-        let _ = watchdog.kill();
-        let _ = watchdog.wait();
+        drop(self.watchdog.take());
     }
 }
 

@@ -70,7 +70,7 @@ impl Redis {
     pub async fn restart(&mut self) -> Result<()> {
         let arguments = arguments(self.group.directory(), &self.port, self.options);
         self.group.spawn("redis-server", &self.program, &arguments)?;
-        self.pid = self.group.leader().context("no process")?;
+        self.pid = self.group.first().context("no process")?;
         let answers = wait_for(PATIENCE, "Redis to be ready", async || {
             self.group.check()?;
             // Refused until it listens, and -LOADING until it has read its file.

@@ -4,7 +4,10 @@
 use std::{fs, time::Duration};
 
 use oc_domain::{TenantId, TierId};
-use oc_sandbox::billing::{Page, Stack, signal};
+use oc_sandbox::{
+    billing::{Page, Stack},
+    signal,
+};
 use oc_testkit::wait_for;
 use serde_json::json;
 

@@ -12,7 +12,8 @@ use futures::future::join_all;
 use jiff::{SignedDuration, ToSpan as _};
 use oc_domain::{AccountId, TierId};
 use oc_sandbox::{
-    billing::{Setup, Stack, signal},
+    billing::{Setup, Stack},
+    signal,
     stripe::{Card, InvoiceState, NewRefund},
 };
 use oc_store::outbox;

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use oc_sandbox::billing::{Remote, git};
+use oc_sandbox::{Remote, git};
 
 /// Between two pushes: more often than people do. Who pushes without any pause wins each race against
 /// a batch, which takes longer than one push.

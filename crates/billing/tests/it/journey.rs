@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use oc_domain::TierId;
-use oc_sandbox::billing::{INTERNAL, git};
+use oc_sandbox::{billing::INTERNAL, git};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 

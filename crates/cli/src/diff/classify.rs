@@ -51,8 +51,11 @@ impl Effect {
     }
 }
 
+/// What happens, and what there is to know of it.
+pub(super) type Outcome = (Vec<Effect>, Option<&'static str>);
+
 /// What the difference at one place of an object of `kind` does, and what there is to know of it.
-pub(super) fn classify(kind: &str, difference: &Difference) -> (Vec<Effect>, Option<&'static str>) {
+pub(super) fn classify(kind: &str, difference: &Difference) -> Outcome {
     let at = |prefix: &str| difference.pointer.starts_with(prefix);
     let within = |part: &str| difference.pointer.contains(part);
     match kind {
@@ -96,7 +99,7 @@ pub(super) fn classify(kind: &str, difference: &Difference) -> (Vec<Effect>, Opt
     }
 }
 
-fn claim(difference: &Difference) -> (Vec<Effect>, Option<&'static str>) {
+fn claim(difference: &Difference) -> Outcome {
     let gibi =
         |value: &Option<Value>| value.as_ref()?.as_str()?.strip_suffix("Gi")?.parse::<u64>().ok();
     if gibi(&difference.after) < gibi(&difference.before) {
@@ -107,7 +110,7 @@ fn claim(difference: &Difference) -> (Vec<Effect>, Option<&'static str>) {
 }
 
 /// What it does that an object of `kind` goes.
-pub(super) fn removal(kind: &str) -> (Vec<Effect>, Option<&'static str>) {
+pub(super) fn removal(kind: &str) -> Outcome {
     match kind {
         "PersistentVolumeClaim" | "StatefulSet" | "Namespace" | "CustomResourceDefinition" => {
             (vec![Effect::Remove, Effect::DataLoss], Some("everything in it goes with it"))

@@ -42,9 +42,7 @@ fn compare(
             let keys: BTreeSet<&Key> = a.keys().chain(b.keys()).collect();
             for key in keys {
                 let (before, after) = (a.get(key).copied(), b.get(key).copied());
-                let Key(index, name) = key;
-                let token = if name.is_empty() { index.to_string() } else { name.clone() };
-                compare(&child(pointer, &token), before, after, found);
+                compare(&child(pointer, &key.token()), before, after, found);
             }
         }
         (before, after) => found.push(Difference {
@@ -57,10 +55,23 @@ fn compare(
 
 /// A position, or a name.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Key(usize, String);
+pub(super) struct Key(usize, String);
+
+impl Key {
+    /// As a part of a pointer.
+    pub(super) fn token(&self) -> String {
+        let Self(index, name) = self;
+        if name.is_empty() { index.to_string() } else { name.clone() }
+    }
+
+    #[cfg(feature = "cluster")]
+    pub(super) fn is_name(&self) -> bool {
+        !self.1.is_empty()
+    }
+}
 
 /// Entries by their name where all have one, as Kubernetes merges them; else by position.
-fn keyed(items: &[Value]) -> BTreeMap<Key, &Value> {
+pub(super) fn keyed(items: &[Value]) -> BTreeMap<Key, &Value> {
     let name = |item: &Value| item["name"].as_str().map(str::to_owned);
     let named: BTreeMap<Key, &Value> =
         items.iter().filter_map(|item| Some((Key(0, name(item)?), item))).collect();

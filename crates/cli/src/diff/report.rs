@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use oc_domain::{Fleet, Inventory, fleet::Tenant, tenant::State};
+use oc_domain::{Fleet, Inventory, TenantSpec, fleet::Tenant, tenant::State};
 use oc_manifests::{Object, Overlay};
 use rayon::prelude::*;
 use serde::Serialize;
@@ -10,7 +10,7 @@ use serde_json::Value;
 use strum::Display;
 
 use super::{
-    classify::{Effect, classify, removal},
+    classify::{Effect, Outcome, classify, removal},
     compare::{Difference, differences},
 };
 
@@ -76,6 +76,12 @@ pub(super) struct Revenue {
     pub after_cents: u64,
 }
 
+/// What becomes of a tenant whose file is gone.
+pub(super) const VANISHED: &str = "the file is gone without state \"deleted\": the operator keeps \
+                                   the tenant as it is and raises an alarm";
+/// What becomes of a tenant that is said to be deleted.
+pub(super) const DELETED: &str = "the namespace goes with all its data, finally";
+
 impl Report {
     pub(super) fn new(old: &Fleet, new: &Fleet) -> Self {
         let by_id = |fleet: &'_ Fleet| -> BTreeMap<String, Tenant> {
@@ -101,13 +107,13 @@ impl Report {
         };
         // The operator keeps these, and billing goes on.
         let vanished = tenants.iter().filter(|tenant| tenant.what == What::Vanished);
-        let kept = revenue(vanished.filter_map(|tenant| before.get(&tenant.id)));
+        let kept = revenue(vanished.filter_map(|tenant| Some(&before.get(&tenant.id)?.spec)));
         Self {
             inventory: fields(&old.inventory, &new.inventory),
             platform,
             revenue: Revenue {
-                before_cents: revenue(before.values()),
-                after_cents: revenue(after.values()) + kept,
+                before_cents: revenue(before.values().map(|tenant| &tenant.spec)),
+                after_cents: revenue(after.values().map(|tenant| &tenant.spec)) + kept,
             },
             tenants,
         }
@@ -124,9 +130,10 @@ impl Report {
     }
 }
 
-fn revenue<'a>(tenants: impl Iterator<Item = &'a Tenant>) -> u64 {
-    let active = tenants.filter(|tenant| tenant.spec.state == State::Active);
-    active.map(|tenant| tenant.spec.tier.get().price_cents).sum()
+/// The list prices of the active ones of `specs`, US cents a month.
+pub(super) fn revenue<'a>(specs: impl Iterator<Item = &'a TenantSpec>) -> u64 {
+    let active = specs.filter(|spec| spec.state == State::Active);
+    active.map(|spec| spec.tier.get().price_cents).sum()
 }
 
 /// The differences of two documents, field by field.
@@ -138,17 +145,7 @@ fn fields<T: Serialize>(before: &T, after: &T) -> Vec<Difference> {
 type Side<'a> = (Option<&'a Tenant>, &'a Inventory);
 
 fn tenant(id: &str, (before, old): Side<'_>, (after, new): Side<'_>) -> Option<TenantChange> {
-    let whole = |what, effect: Option<Effect>, note| {
-        Some(TenantChange {
-            id: id.to_owned(),
-            what,
-            irreversible: what == What::Deleted,
-            effects: effect.into_iter().collect(),
-            note: Some(note),
-            spec: Vec::new(),
-            changes: Vec::new(),
-        })
-    };
+    let whole = |what, effect, note| Some(TenantChange::whole(id, what, effect, note));
     let live = |tenant: &Tenant| tenant.spec.state != State::Deleted;
     match (before.filter(|t| live(t)), after.filter(|t| live(t))) {
         (None, None) => None,
@@ -156,22 +153,19 @@ fn tenant(id: &str, (before, old): Side<'_>, (after, new): Side<'_>) -> Option<T
             let note = "it was deleted, which is final: the cluster refuses it, make a new tenant";
             whole(What::Revived, None, note)
         }
-        (None, Some(tenant)) if tenant.spec.runs() => {
-            whole(What::Added, Some(Effect::Create), "a new namespace with its pod")
-        }
-        (None, Some(_)) => {
-            whole(What::Added, Some(Effect::Create), "a new namespace, in which nothing runs")
-        }
-        (Some(_), None) if after.is_none() => {
-            let note = "the file is gone without state \"deleted\": the operator keeps the tenant \
-                        as it is and raises an alarm";
-            whole(What::Vanished, None, note)
-        }
-        (Some(_), None) => {
-            let note = "the namespace goes with all its data, finally";
-            whole(What::Deleted, Some(Effect::DataLoss), note)
-        }
+        (None, Some(tenant)) => whole(What::Added, Some(Effect::Create), added(&tenant.spec)),
+        (Some(_), None) if after.is_none() => whole(What::Vanished, None, VANISHED),
+        (Some(_), None) => whole(What::Deleted, Some(Effect::DataLoss), DELETED),
         (Some(before), Some(after)) => changed((before, old), (after, new)),
+    }
+}
+
+/// What becomes of a new tenant.
+pub(super) fn added(spec: &TenantSpec) -> &'static str {
+    if spec.runs() {
+        "a new namespace with its pod"
+    } else {
+        "a new namespace, in which nothing runs"
     }
 }
 
@@ -182,28 +176,69 @@ fn changed(
     let rendered = |tenant: &Tenant, inventory| {
         oc_manifests::tenant(&tenant.id, &tenant.spec, inventory, &Overlay::default())
     };
-    let mut changes = objects(&rendered(before, old), &rendered(after, new));
-    if !(before.spec.runs() && after.spec.runs()) {
-        // No pod is there to be restarted, before or after.
-        for change in &mut changes {
-            change.effects.retain(|effect| !effect.needs_pod());
-            if change.effects.is_empty() {
-                change.effects.push(Effect::Settings);
-            }
+    let changes = objects(&rendered(before, old), &rendered(after, new));
+    let spec = fields(&before.spec, &after.spec);
+    let runs = before.spec.runs() && after.spec.runs();
+    TenantChange::changed(after.id.as_str(), spec, changes, runs)
+}
+
+impl TenantChange {
+    /// What happens to a tenant as a whole.
+    pub(super) fn whole(id: &str, what: What, effect: Option<Effect>, note: &'static str) -> Self {
+        Self {
+            id: id.to_owned(),
+            what,
+            irreversible: what == What::Deleted,
+            effects: effect.into_iter().collect(),
+            note: Some(note),
+            spec: Vec::new(),
+            changes: Vec::new(),
         }
     }
-    let spec = fields(&before.spec, &after.spec);
-    let effects: BTreeSet<Effect> =
-        changes.iter().flat_map(|change| change.effects.iter().copied()).collect();
-    (!changes.is_empty() || !spec.is_empty()).then(|| TenantChange {
-        id: after.id.to_string(),
-        what: What::Changed,
-        irreversible: effects.iter().any(|effect| effect.irreversible()),
-        effects,
-        note: changes.is_empty().then_some("nothing changes in the cluster"),
-        spec,
-        changes,
-    })
+
+    /// What happens to a tenant that was there and stays; `runs`: with its pod, before and after.
+    pub(super) fn changed(
+        id: &str,
+        spec: Vec<Difference>,
+        mut changes: Vec<Change>,
+        runs: bool,
+    ) -> Option<Self> {
+        if !runs {
+            // No pod is there to be restarted.
+            for change in &mut changes {
+                change.effects.retain(|effect| !effect.needs_pod());
+                if change.effects.is_empty() {
+                    change.effects.push(Effect::Settings);
+                }
+            }
+        }
+        let effects: BTreeSet<Effect> =
+            changes.iter().flat_map(|change| change.effects.iter().copied()).collect();
+        (!changes.is_empty() || !spec.is_empty()).then(|| Self {
+            id: id.to_owned(),
+            what: What::Changed,
+            irreversible: effects.iter().any(|effect| effect.irreversible()),
+            effects,
+            note: changes.is_empty().then_some("nothing changes in the cluster"),
+            spec,
+            changes,
+        })
+    }
+}
+
+impl Change {
+    /// An object that comes or goes.
+    pub(super) fn whole(object: &str, (effects, note): Outcome) -> Self {
+        let object = object.to_owned();
+        Self { object, pointer: String::new(), before: None, after: None, effects, note }
+    }
+
+    /// One place where an object of `kind` is another.
+    pub(super) fn at(object: &str, kind: &str, difference: Difference) -> Self {
+        let (effects, note) = classify(kind, &difference);
+        let Difference { pointer, before, after } = difference;
+        Self { object: object.to_owned(), pointer, before, after, effects, note }
+    }
 }
 
 /// What differs between two lists of objects.
@@ -219,28 +254,13 @@ fn objects(before: &[Object], after: &[Object]) -> Vec<Change> {
     let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
     let mut changes = Vec::new();
     for name in names {
-        let whole = |effects, note| Change {
-            object: name.clone(),
-            pointer: String::new(),
-            before: None,
-            after: None,
-            effects,
-            note,
-        };
         match (before.get(name), after.get(name)) {
             (Some((kind, a)), Some((_, b))) => {
-                for difference in differences(a, b) {
-                    let (effects, note) = classify(kind, &difference);
-                    let Difference { pointer, before, after } = difference;
-                    let object = name.clone();
-                    changes.push(Change { object, pointer, before, after, effects, note });
-                }
+                let differences = differences(a, b).into_iter();
+                changes.extend(differences.map(|difference| Change::at(name, kind, difference)));
             }
-            (Some((kind, _)), None) => {
-                let (effects, note) = removal(kind);
-                changes.push(whole(effects, note));
-            }
-            (None, _) => changes.push(whole(vec![Effect::Create], None)),
+            (Some((kind, _)), None) => changes.push(Change::whole(name, removal(kind))),
+            (None, _) => changes.push(Change::whole(name, (vec![Effect::Create], None))),
         }
     }
     changes

@@ -395,6 +395,21 @@ const INVENTORY: &[Case] = &[
         fleet.inventory(|inventory| unset(inventory, "/cluster/dataPlane/egressProxy"));
     }),
     ("the tag latest", |fleet| cluster(fleet, "/cluster/image/tag", json!("latest"))),
+    ("a fleet repository with a password", |fleet| {
+        cluster(fleet, "/cluster/fleetRemote", json!("ssh://git:hush@git.example.org/fleet.git"));
+    }),
+    ("a fleet repository by https", |fleet| {
+        cluster(fleet, "/cluster/fleetRemote", json!("https://git.example.org/fleet.git"));
+    }),
+    ("a fleet repository on a port that policy closes", |fleet| {
+        cluster(fleet, "/cluster/fleetRemote", json!("ssh://git@git.example.org:2222/fleet.git"));
+    }),
+    ("a fleet repository that is a folder", |fleet| {
+        cluster(fleet, "/cluster/fleetRemote", json!("/srv/fleet"));
+    }),
+    ("no fleet repository", |fleet| {
+        fleet.inventory(|inventory| unset(inventory, "/cluster/fleetRemote"));
+    }),
     ("a registry with a scheme", |fleet| {
         cluster(fleet, "/cluster/image/registry", json!("https://registry.example.org/openclaw"));
     }),

@@ -2,6 +2,8 @@
 
 #[cfg(test)]
 mod bad_inputs;
+#[cfg(all(test, feature = "cluster"))]
+mod cluster;
 #[cfg(test)]
 mod diff;
 #[cfg(test)]

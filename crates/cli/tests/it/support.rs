@@ -83,6 +83,7 @@ pub(crate) fn inventory() -> Value {
             },
             "storageClass": "local-path",
             "image": { "registry": "registry.openclaw.example.org/openclaw", "tag": "0.1.0" },
+            "fleetRemote": "git@git.openclaw.example.org:openclaw/fleet.git",
             "s3": {
                 "endpoint": "https://fsn1.your-objectstorage.com",
                 "bucket": "openclaw-backups",

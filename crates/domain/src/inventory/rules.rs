@@ -90,6 +90,7 @@ impl Rules<'_> {
             &image.tag,
             "a tag that names one build; not latest, which names another one every day",
         );
+        self.fleet_remote(&cluster.fleet_remote);
         let s3 = &cluster.s3;
         self.expect(
             s3.endpoint
@@ -123,6 +124,22 @@ impl Rules<'_> {
             );
         }
         self.runtime_classes(inventory);
+    }
+
+    fn fleet_remote(&mut self, remote: &str) {
+        let pointer = "/cluster/fleetRemote";
+        let expected = "a git repository by ssh on port 22 or 443, like \
+                        git@git.example.org:openclaw/fleet.git";
+        let login = remote.rsplit_once('@').map_or("", |(login, _)| login);
+        if login.split_once("://").map_or(login, |(_, login)| login).contains(':') {
+            // The password is not repeated: this is printed to the logs of CI.
+            self.error(
+                pointer,
+                format!("found an address with a password in it, expected {expected}"),
+            );
+        } else {
+            self.expect(is_git_remote(remote), pointer, remote, expected);
+        }
     }
 
     fn runtime_classes(&mut self, inventory: &Inventory) {
@@ -413,6 +430,26 @@ fn is_repository(text: &str) -> bool {
                 && is_label_value(part)
                 && !part.bytes().any(|b| b.is_ascii_uppercase())
         })
+}
+
+/// An address that ssh alone opens, for the services hold a key and no password, on a port that their
+/// network policies let through.
+fn is_git_remote(text: &str) -> bool {
+    let (authority, path) = match text.strip_prefix("ssh://") {
+        Some(rest) => rest.split_once('/').unwrap_or_default(),
+        None if text.contains("://") => return false,
+        // A port cannot be said in this form: what follows the colon is the path.
+        None => text.split_once(':').unwrap_or_default(),
+    };
+    let (user, host) = authority.split_once('@').unwrap_or(("git", authority));
+    let (name, port) = host.split_once(':').unwrap_or((host, "22"));
+    let word = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    is_label_value(user)
+        && !user.is_empty()
+        && is_dns_name(name)
+        && ["22", "443"].contains(&port)
+        && !path.trim_matches('/').is_empty()
+        && path.bytes().all(|byte| word(byte) || b"/~".contains(&byte))
 }
 
 fn is_tag(text: &str) -> bool {

@@ -9,10 +9,11 @@ use crate::{
     change::{Change, Outcome},
     error::Error,
     import::Draft,
-    objects::{Entry, Object},
+    objects::Object,
     oid::Oid,
     repository::Repository,
     revise::{Revised, diagnosed, paths, revise},
+    tree::Entry,
 };
 
 /// A batch that is ready to be pushed.

@@ -14,6 +14,7 @@ mod files;
 mod healing;
 mod http;
 mod racing;
+mod reading;
 mod refusing;
 mod speed;
 mod support;

@@ -2,11 +2,11 @@
 
 use oc_domain::Inventory;
 
-use super::{databases, internet, monitoring};
+use super::{FLEET_MIB, databases, fleet_repository, internet, monitoring};
 use crate::{
     Access, Object,
     network::{Peer, Port},
-    service::{SCRATCH, Service, secret_file},
+    service::{Service, secret_file},
 };
 
 const NAME: &str = "billing";
@@ -27,26 +27,22 @@ pub(super) fn objects(inventory: &Inventory) -> Vec<Object> {
         address: None,
         cpu_millis: (100, 1000),
         memory_mib: (128, 512),
-        environment: vec![
+        environment: [
             ("OPENCLAW_BILLING_LISTEN", format!("0.0.0.0:{PORT}")),
             ("OPENCLAW_BILLING_PUBLIC_URL", format!("https://{}", inventory.cluster.domain)),
             ("OPENCLAW_BILLING_WEBHOOK_SECRETS", secret_file("webhook-secrets")),
             ("OPENCLAW_BILLING_INTERNAL_KEY_FILE", secret_file("internal-key")),
             ("OPENCLAW_BILLING_ADMIN_KEY_FILE", secret_file("admin-key")),
             ("OPENCLAW_LINK_KEY_FILE", secret_file("link-key")),
-            ("OPENCLAW_FLEET_DIRECTORY", format!("{SCRATCH}/fleet")),
-            // A deploy key opens one repository; a password opens all that its user may. OpenSSH
-            // takes a key that its group can read as long as somebody else, root, owns the file.
-            ("OPENCLAW_FLEET_SSH_KEY", secret_file("fleet-key")),
-            ("OPENCLAW_FLEET_KNOWN_HOSTS", secret_file("fleet-known-hosts")),
             ("STRIPE_KEY_FILE", secret_file("stripe-key")),
             ("DATABASE_URL_FILE", secret_file("database-url")),
             ("REDIS_URL_FILE", secret_file("redis-url")),
-        ],
+        ]
+        .into_iter()
+        .chain(fleet_repository(inventory))
+        .collect(),
         secret: Some(NAME),
-        secret_environment: &[("OPENCLAW_FLEET_REMOTE", "fleet-remote")],
-        // The clone: megabytes for ten thousand tenants. It may be lost with its pod at any time.
-        scratch_mib: Some(1024),
+        scratch_mib: Some(FLEET_MIB),
         // The webhook and the links from outside; the rest is for the web pages, with a key.
         ingress: vec![Peer::Ingress, Peer::Platform("api")],
         egress,

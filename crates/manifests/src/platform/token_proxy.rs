@@ -39,7 +39,6 @@ pub(super) fn objects(inventory: &Inventory) -> Vec<Object> {
             ("REDIS_URL_FILE", secret_file("redis-url")),
         ],
         secret: Some(NAME),
-        secret_environment: &[],
         scratch_mib: None,
         ingress: vec![Peer::Tenants],
         egress,

@@ -105,11 +105,7 @@ impl Service {
 
     fn variables(&self) -> Vec<EnvVar> {
         let own = self.environment.iter().map(|(name, value)| pod::env(name, value));
-        let secret = self.secret.into_iter().flat_map(|secret| {
-            let variable = |(name, key): &(&str, &str)| pod::secret_env(name, secret, key);
-            self.secret_environment.iter().map(variable)
-        });
-        self.process().into_iter().chain(own).chain(secret).collect()
+        self.process().into_iter().chain(own).collect()
     }
 
     /// What the process kit of every service is told.

@@ -25,8 +25,8 @@ use serde_json::{Value, json};
 
 const MANAGER: &str = "manifests-test";
 
-/// Postgres, Redis, two token proxies, two of billing.
-const PLATFORM_PODS: usize = 6;
+/// Postgres, Redis, two token proxies, two of billing, two operators.
+const PLATFORM_PODS: usize = 8;
 
 /// The example fleet, on its own nodes or on those of another inventory.
 fn fleet(inventory: &str) -> Fleet {
@@ -313,7 +313,6 @@ async fn a_service_gets_all_its_objects() -> Result<()> {
         memory_mib: (64, 256),
         environment: vec![("RUST_LOG", "info".to_owned())],
         secret: Some("example"),
-        secret_environment: &[("EXAMPLE", "example")],
         scratch_mib: Some(64),
         ingress: vec![Peer::Tenants, Peer::Namespace("kube-system")],
         egress: vec![(Peer::Platform("redis"), vec![Port::Tcp(6379)])],
@@ -324,7 +323,13 @@ async fn a_service_gets_all_its_objects() -> Result<()> {
     proxy.address = Some(fleet.inventory.cluster.data_plane.egress_proxy);
     for service in [
         proxy,
-        service("operator", Access::Cluster(vec![rule(&["get", "list", "watch"])])),
+        service(
+            "auditor",
+            Access::Cluster {
+                everywhere: vec![rule(&["get", "list", "watch"])],
+                here: vec![rule(&["get"])],
+            },
+        ),
         service("onboarding", Access::Namespace(vec![rule(&["get"])])),
     ] {
         let objects = service.objects(&fleet.inventory);

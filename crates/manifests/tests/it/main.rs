@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod fixtures;
+mod isolation;
 mod monitoring;
 mod properties;
 mod rules;

@@ -19,7 +19,7 @@ struct Watched {
     measured: &'static str,
 }
 
-const WATCHED: [Watched; 2] = [
+const WATCHED: [Watched; 3] = [
     Watched {
         name: "token-proxy",
         alerts: "TokenProxy",
@@ -31,6 +31,12 @@ const WATCHED: [Watched; 2] = [
         alerts: "Billing",
         metrics: "openclaw_billing_",
         measured: include_str!("../../monitoring/billing.metrics"),
+    },
+    Watched {
+        name: "operator",
+        alerts: "Operator",
+        metrics: "openclaw_operator_",
+        measured: include_str!("../../monitoring/operator.metrics"),
     },
 ];
 

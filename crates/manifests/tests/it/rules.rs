@@ -113,7 +113,8 @@ fn s16_a_tenant_reaches_the_four_services_and_nothing_else() {
 
 #[test]
 fn s16_few_services_reach_the_internet_on_few_ports_and_nothing_private() {
-    let open: [(&str, &[u16]); 2] = [("token-proxy", &[443]), ("billing", &[443, 22])];
+    let open: [(&str, &[u16]); 3] =
+        [("token-proxy", &[443]), ("billing", &[443, 22]), ("operator", &[443, 22])];
     for inventory in [one_node(), five_nodes()] {
         let platform = serde_json::to_value(oc_manifests::platform(&inventory)).unwrap();
         let ports_of = |policy: &Value| {
@@ -128,7 +129,8 @@ fn s16_few_services_reach_the_internet_on_few_ports_and_nothing_private() {
         assert_eq!(policies.len(), open.len());
         for policy in policies {
             let egress = policy["spec"]["egress"].as_array().unwrap();
-            let blocks = egress.iter().filter(|rule| rule["to"][0].get("ipBlock").is_some());
+            let internet = |rule: &&Value| rule["to"][0]["ipBlock"]["cidr"] == "0.0.0.0/0";
+            let blocks = egress.iter().filter(internet);
             let [rule] = blocks.collect::<Vec<_>>()[..] else { panic!("{policy}") };
             let tcp = |port: &u16| json!({"protocol": "TCP", "port": port});
             let ports: Vec<Value> = ports_of(policy).unwrap().iter().map(tcp).collect();

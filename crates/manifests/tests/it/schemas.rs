@@ -25,6 +25,7 @@ static ALL: LazyLock<Vec<Schemas>> = LazyLock::new(|| {
 /// The kinds that we render and that Kubernetes itself defines.
 const KINDS: &[&str] = &[
     "clusterrole-rbac.authorization.k8s.io-v1",
+    "clusterrolebinding-rbac.authorization.k8s.io-v1",
     "configmap-v1",
     "cronjob-batch-v1",
     "customresourcedefinition-apiextensions.k8s.io-v1",

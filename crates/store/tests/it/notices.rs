@@ -96,3 +96,30 @@ async fn what_the_ledger_has_reached_needs_no_confirmation() {
     confirm(&store, "one", now(), vec![]).await;
     assert_eq!(keys(&store, now() + 24.hours()).await.len(), 3, "its kind is not billing's");
 }
+
+#[tokio::test]
+async fn what_is_told_needs_no_confirmation_and_is_told_once() {
+    let (store, url) = database().await;
+    let (one, two) = (customer(&store, "one").await, customer(&store, "two").await);
+    let told = |days| Notice { payload: json!({ "days": days }), ..notice("quota", "restarted:1") };
+    let null = Notice { payload: json!(null), ..notice("quota", "restarted:2") };
+    outbox::tell(&store, &one, &[told(1), null.clone(), told(2)], now()).await.unwrap();
+    outbox::tell(&store, &one, &[told(3)], now() + 1.hour()).await.unwrap();
+    outbox::tell(&store, &two, &[told(4)], now()).await.unwrap();
+    outbox::tell(&store, &two, &[], now()).await.unwrap();
+
+    let due = async || {
+        let quota = ["quota".to_owned()];
+        outbox::due(&store, &quota, FRESH, now() + 24.hours(), 100).await.unwrap()
+    };
+    let found: Vec<_> = due().await.into_iter().map(|due| (due.account, due.notice)).collect();
+    assert_eq!(found, [(one.clone(), told(1)), (one.clone(), null), (two, told(4))]);
+    assert_eq!(due().await[0].created_at, now());
+    outbox::delivered(&store, due().await[0].id, now()).await.unwrap();
+    outbox::tell(&store, &one, &[told(5)], now()).await.unwrap();
+    assert_eq!(due().await.len(), 2, "it has been told");
+    assert_eq!(sql(&url, "select count(*) from accounts where review_at is not null").await, "0");
+
+    let nobody = outbox::tell(&store, &"a-nobody".parse().unwrap(), &[told(1)], now()).await;
+    assert!(!nobody.unwrap_err().is_transient());
+}

@@ -13,6 +13,7 @@ use oc_store::{
     migrations,
     outbox::Notice,
     periods,
+    renderings::Rendering,
     reviews::{self, NewTenant, Remembered, Review, Subscription},
     spec_changes::NewChange,
     usage,
@@ -153,6 +154,17 @@ pub(crate) fn change(id: &str, pointer: &str, value: Option<Value>) -> NewChange
 
 pub(crate) fn notice(kind: &str, key: &str) -> Notice {
     Notice { kind: kind.to_owned(), dedup_key: key.to_owned(), payload: json!({ "name": "Ana" }) }
+}
+
+pub(crate) fn rendering(id: &str) -> Rendering {
+    let bytes = (0..200_000_u32).map(|number| (number.wrapping_mul(number) >> 7).to_le_bytes()[0]);
+    Rendering {
+        tenant: tenant(id),
+        revision: "r1".to_owned(),
+        spec: "sha256:1".to_owned(),
+        digest: "sha256:2".to_owned(),
+        objects: bytes.collect(),
+    }
 }
 
 pub(crate) async fn used(store: &Store, name: &str) -> u64 {

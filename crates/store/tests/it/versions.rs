@@ -6,7 +6,7 @@ use oc_testkit::Postgres;
 use crate::support::{connect, now, sql};
 
 /// What stands in the tables that a migration has made, as its release wrote it.
-const ROWS: [&str; 12] = [
+const ROWS: [&str; 15] = [
     "insert into accounts (id) values ('a-1'), ('a-2');
     insert into tenants (id, account_id, tier, locale, model, thinking, state, generation, updated_at)
     values ('c-1', 'a-1', 'pro', 'pt-BR', 'kimi-coding/k2p5', 'low', 'active', 3, '2026-01-01'),
@@ -34,6 +34,10 @@ const ROWS: [&str; 12] = [
     "insert into audit_log (at, actor, action, details) values (now(), 'billing', 'x', '{}')",
     "insert into data_keys values ('c-1', 1, 'k', 'x');
     insert into secrets values ('c-1', 'bot', 1, 'x', 'x')",
+    "insert into accounts (id) values ('a-3')",
+    "insert into renderings values ('c-1', 'r', 's', 'd', 'x', now())",
+    "insert into rollouts (revision, status, wave, wave_since, started_at, ended_at)
+    values ('r1', 'rolled-back', 2, now(), now(), now()), ('r2', 'running', 0, now(), now(), null)",
 ];
 
 /// Columns, constraints, indexes and triggers.

@@ -8,6 +8,7 @@
 )]
 
 mod admission;
+mod bulletin;
 mod events;
 mod mirror;
 mod model;

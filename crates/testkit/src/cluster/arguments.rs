@@ -15,9 +15,9 @@ const BURST: u32 = 2000;
 const SERVE_NOTHING: &str = "--secure-port=0";
 
 /// On unix sockets in the directory: no port, no certificate, and nobody else's.
-pub(super) fn etcd(directory: &Path) -> Vec<String> {
+pub(super) fn etcd(directory: &Path, options: &Options) -> Vec<String> {
     let at = directory.display();
-    vec![
+    let mut arguments = vec![
         "--name=testkit".to_owned(),
         format!("--data-dir={at}/etcd"),
         format!("--listen-client-urls=unix://{at}/etcd.sock"),
@@ -27,11 +27,14 @@ pub(super) fn etcd(directory: &Path) -> Vec<String> {
         "--listen-peer-urls=unix://peer:0".to_owned(),
         "--initial-advertise-peer-urls=unix://peer:0".to_owned(),
         "--initial-cluster=testkit=unix://peer:0".to_owned(),
-        // The data is worth nothing after a crash: a crashed cluster is a failed test.
-        "--unsafe-no-fsync".to_owned(),
         "--quota-backend-bytes=4294967296".to_owned(),
         "--log-level=warn".to_owned(),
-    ]
+    ];
+    if !options.durable {
+        // What a process has written outlives it; only a crash of the machine would lose it.
+        arguments.push("--unsafe-no-fsync".to_owned());
+    }
+    arguments
 }
 
 pub(super) fn api_server(directory: &Path, address: SocketAddr, options: &Options) -> Vec<String> {

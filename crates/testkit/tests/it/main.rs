@@ -14,7 +14,10 @@ use serde_json::json;
 use tokio::{sync::OnceCell, time::Instant};
 
 mod applying;
+mod failing;
+mod faults;
 mod lifetime;
+mod requests;
 mod servers;
 mod workloads;
 

@@ -99,7 +99,7 @@ async fn a_claim_is_bound_and_grown_and_its_volume_goes_with_it() {
 }
 
 /// A new namespace whose pods are accepted: its service account is there.
-async fn namespace(name: &str) -> Client {
+pub(crate) async fn namespace(name: &str) -> Client {
     let client = shared().await.client().unwrap();
     let namespaces: Api<Namespace> = Api::all(client.clone());
     let namespace = serde_json::from_value(json!({ "metadata": { "name": name } })).unwrap();
@@ -111,7 +111,7 @@ async fn namespace(name: &str) -> Client {
     client
 }
 
-fn pod(name: &str, annotations: &Value) -> Value {
+pub(crate) fn pod(name: &str, annotations: &Value) -> Value {
     json!({
         "metadata": { "name": name, "annotations": annotations },
         "spec": { "containers": [{ "name": "main", "image": "nothing.invalid/image" }] },

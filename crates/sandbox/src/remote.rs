@@ -21,12 +21,17 @@ pub struct Remote {
 }
 
 impl Remote {
-    /// With one commit.
-    pub(super) fn new(folder: &Path) -> Result<Self> {
+    /// One in `folder`, with one commit.
+    pub fn new(folder: &Path) -> Result<Self> {
         git(folder, &["init", "--quiet", "--bare", "-b", "main", "remote.git"])?;
         let remote = Self { path: folder.join("remote.git") };
         remote.import(&[("README.md".to_owned(), "The fleet.\n".to_owned())])?;
         Ok(remote)
+    }
+
+    /// The one that is there.
+    pub fn at(path: &Path) -> Self {
+        Self { path: path.to_owned() }
     }
 
     /// Where it is.
@@ -49,6 +54,20 @@ impl Remote {
         for (path, text) in files {
             write!(stream, "M 100644 inline {path}\ndata {}\n{text}\n", text.len())?;
         }
+        self.feed(&stream)
+    }
+
+    /// Adds a commit without these files.
+    pub fn remove(&self, paths: &[&str]) -> Result<()> {
+        let mut stream = "commit refs/heads/main\ncommitter A <a@example.org> now\n".to_owned();
+        stream.push_str("data 7\nremoval\nfrom refs/heads/main^0\n");
+        for path in paths {
+            writeln!(stream, "D {path}")?;
+        }
+        self.feed(&stream)
+    }
+
+    fn feed(&self, stream: &str) -> Result<()> {
         let mut command = command(&self.path);
         command.args(["fast-import", "--quiet", "--date-format=now"]).stdin(Stdio::piped());
         let mut child = command.spawn()?;

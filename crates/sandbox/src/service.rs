@@ -1,4 +1,4 @@
-//! One replica of billing, as a process.
+//! One replica of a service, as a process.
 
 use std::{
     fs::File,
@@ -21,31 +21,30 @@ pub struct Service {
     child: Child,
     /// Bound and never listening, so that its ports are nobody else's.
     _ports: [TcpSocket; 2],
-    /// Where Stripe, customers and our own services reach it.
+    /// Where others reach it.
     pub url: String,
     /// Where its health and metrics are.
     pub admin: String,
 }
 
 impl Service {
-    /// Starts it, with its output at the end of `billing-<number>.log`.
-    pub(super) fn spawn(
+    /// Starts `program serve` with the arguments that it has for its port, and its output at the end
+    /// of a file.
+    pub(crate) fn spawn(
         program: &Path,
-        arguments: &[String],
-        folder: &Path,
-        number: usize,
+        arguments: impl FnOnce(u16) -> Vec<String>,
+        environment: &[(&str, &Path)],
+        log: &Path,
     ) -> Result<Self> {
         let ports = [reserve()?, reserve()?];
         let [port, admin] = &ports;
         let (port, admin) = (port.local_addr()?.port(), admin.local_addr()?.port());
-        let log = folder.join(format!("billing-{number}.log"));
         let log = File::options().create(true).append(true).open(log)?;
         let child = Command::new(program)
             .arg("serve")
-            .args(["--listen", &format!("127.0.0.1:{port}")])
-            .args(["--public-url", &format!("http://127.0.0.1:{port}")])
             .args(["--admin-listen", &format!("127.0.0.1:{admin}")])
-            .args(arguments)
+            .args(arguments(port))
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
@@ -61,7 +60,7 @@ impl Service {
             let answer = reqwest::get(format!("{}/readyz", self.admin)).await;
             Ok(answer.is_ok_and(|answer| answer.status().is_success()).then_some(()))
         };
-        wait_for(START, "billing to be ready", ready).await
+        wait_for(START, "the service to be ready", ready).await
     }
 
     /// The value of a metric by its name and labels as they are exposed, 0 if there is none.
@@ -87,7 +86,7 @@ impl Service {
     pub async fn drain(&mut self) -> Result<bool> {
         signal(self.pid(), "TERM")?;
         let ended = async || Ok(self.child.try_wait()?);
-        Ok(wait_for(START, "billing to end", ended).await?.success())
+        Ok(wait_for(START, "the service to end", ended).await?.success())
     }
 }
 

@@ -1,0 +1,136 @@
+//! The object of kind `Tenant`, from git.
+
+use std::sync::Arc;
+
+use kube::{
+    Api, ResourceExt as _,
+    api::{DeleteParams, Patch, PatchParams},
+};
+use oc_domain::{
+    TenantId,
+    tenant::{State, Tenant, TenantFile},
+};
+use serde_json::json;
+
+use super::{Failure, Operator};
+use crate::{
+    kind::Kind,
+    source::{Source, Wanted},
+    world::{Entry, MANAGER, version},
+};
+
+/// Keeps a `Tenant` until nothing is left of it.
+pub(crate) const FINALIZER: &str = "openclaw.cloud/cleanup";
+/// Annotations of a `Tenant`: the commit that its spec came with, and the trace of that.
+pub(super) const COMMIT: &str = "openclaw.cloud/commit";
+pub(super) const TRACE: &str = "openclaw.cloud/trace";
+
+impl Operator {
+    /// The `Tenant`, as git wants it where git says something; nothing where there is to be none.
+    pub(super) async fn object(
+        &self,
+        id: &TenantId,
+        entry: &Entry,
+    ) -> Result<Option<Arc<Tenant>>, Failure> {
+        let known = entry.tenant.clone();
+        let wanted = match &entry.source {
+            Source::Good(wanted) => wanted,
+            Source::Unknown | Source::Bad(_) | Source::Missing => {
+                return match known {
+                    Some(tenant) if is_unguarded(&tenant) => self.guard(&tenant).await.map(Some),
+                    other => Ok(other),
+                };
+            }
+        };
+        let known = known.filter(|tenant| !is_other(tenant, wanted));
+        match known {
+            Some(tenant) => self.removed(&tenant).await.map(|()| Some(tenant)),
+            // Somebody took away what git wants: it comes back when it is gone.
+            None if is_leaving(entry) => Ok(entry.tenant.clone()),
+            None if wanted.spec.state == State::Deleted && is_gone(entry) => Ok(None),
+            None => {
+                let tenant = self.put(id, wanted).await?;
+                self.removed(&tenant).await?;
+                Ok(Some(tenant))
+            }
+        }
+    }
+
+    /// Makes the `Tenant` what git says.
+    async fn put(&self, id: &TenantId, wanted: &Wanted) -> Result<Arc<Tenant>, Failure> {
+        let file = TenantFile::new(id.clone(), wanted.spec.clone());
+        let mut object = serde_json::to_value(file).map_err(crate::piece::Unreadable::from)?;
+        let origin = &wanted.origin;
+        object["metadata"] = json!({
+            "name": id,
+            "finalizers": [FINALIZER],
+            "annotations": { COMMIT: origin.commit.to_string(), TRACE: origin.trace },
+        });
+        tracing::info!(tenant = %id, commit = %origin.commit, trace = origin.trace, "specified");
+        let params = PatchParams::apply(MANAGER).force();
+        let tenants: Api<Tenant> = Api::all(self.client.clone());
+        let tenant = tenants.patch(id.as_str(), &params, &Patch::Apply(object)).await?;
+        self.world.with(id, |entry| {
+            entry.memory.to_apply = Some(origin.committed_at);
+            entry.memory.to_ready = Some(origin.committed_at);
+        });
+        Ok(self.seen(id, tenant))
+    }
+
+    /// Notes an answer of the API.
+    pub(super) fn seen(&self, id: &TenantId, mut tenant: Tenant) -> Arc<Tenant> {
+        tenant.metadata.managed_fields = None;
+        let tenant = Arc::new(tenant);
+        self.world.with(id, |entry| {
+            let known = entry.tenant.as_ref().map(|known| version(&known.metadata));
+            if known < Some(version(&tenant.metadata)) {
+                entry.tenant = Some(Arc::clone(&tenant));
+            }
+        });
+        tenant
+    }
+
+    /// Deletes the `Tenant` that git calls deleted.
+    async fn removed(&self, tenant: &Tenant) -> Result<(), Failure> {
+        if tenant.spec.state != State::Deleted || tenant.metadata.deletion_timestamp.is_some() {
+            return Ok(());
+        }
+        let tenants: Api<Tenant> = Api::all(self.client.clone());
+        tenants.delete(&tenant.name_any(), &DeleteParams::default()).await?;
+        Ok(())
+    }
+
+    /// Sees to it that a `Tenant` that somebody made by hand does not leave anything behind.
+    async fn guard(&self, tenant: &Tenant) -> Result<Arc<Tenant>, Failure> {
+        let mut finalizers = tenant.finalizers().to_vec();
+        finalizers.push(FINALIZER.to_owned());
+        let version = tenant.resource_version();
+        let patch = json!({ "metadata": { "finalizers": finalizers, "resourceVersion": version } });
+        let tenants: Api<Tenant> = Api::all(self.client.clone());
+        let name = tenant.name_any();
+        let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..Default::default() };
+        let guarded = tenants.patch(&name, &params, &Patch::Merge(patch)).await?;
+        Ok(match name.parse() {
+            Ok(id) => self.seen(&id, guarded),
+            Err(_) => Arc::new(guarded),
+        })
+    }
+}
+
+fn is_unguarded(tenant: &Tenant) -> bool {
+    tenant.metadata.deletion_timestamp.is_none()
+        && !tenant.finalizers().iter().any(|finalizer| finalizer == FINALIZER)
+}
+
+fn is_leaving(entry: &Entry) -> bool {
+    entry.tenant.as_ref().is_some_and(|tenant| tenant.metadata.deletion_timestamp.is_some())
+}
+
+/// Whether nothing is left of the tenant in the cluster.
+fn is_gone(entry: &Entry) -> bool {
+    entry.tenant.is_none() && !entry.children.keys().any(|(kind, _)| *kind == Kind::Namespace)
+}
+
+fn is_other(tenant: &Tenant, wanted: &Wanted) -> bool {
+    tenant.spec != wanted.spec || is_unguarded(tenant)
+}
