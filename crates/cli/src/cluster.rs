@@ -3,7 +3,7 @@
 use std::{io, time::Duration};
 
 use kube::{
-    Client, Config, Error, ResourceExt,
+    Client, Config, Error,
     api::{DynamicObject, ListParams, ObjectList},
     config::{KubeConfigOptions, KubeconfigError},
     core::{ApiResource, Status, TypeMeta},
@@ -117,7 +117,12 @@ async fn config() -> Result<Config, Failure> {
                 Failure::Outside(format!("no cluster is known: there is no {path}; {help}"))
             })
         }
-        error => Err(Failure::Outside(format!("the kubeconfig is not usable: {}", root(&error)))),
+        error => {
+            // The lines after the first one would show a part of the file.
+            let error = error.to_string();
+            let why = error.lines().next().unwrap_or_default();
+            Err(Failure::Outside(format!("the kubeconfig is not usable: {why}")))
+        }
     }
 }
 
@@ -152,6 +157,5 @@ fn root(error: &dyn std::error::Error) -> String {
     while let Some(source) = cause.source() {
         cause = source;
     }
-    // The lines after it would show a part of the kubeconfig.
-    cause.to_string().lines().next().unwrap_or_default().to_owned()
+    cause.to_string()
 }

@@ -11,6 +11,9 @@
 //! is done when it is on the remote's branch and not before. A change that may have been pushed by a
 //! process that died is looked for by its `Change-Id` since the tip that it was tried on.
 //!
+//! Who only reads asks for [`Fleet::tip`] and then what it says: its files, what they hold, where they
+//! come from. A branch that was rewritten is followed.
+//!
 //! The clone is whole. Ten thousand tenant files with their history pack into a few megabytes, and
 //! a shallow or blobless clone would ask the remote in the middle of a search or a read.
 //!

@@ -17,6 +17,8 @@ pub(crate) enum Failure {
     Refused { object: Box<Key>, message: String },
     #[error("Kubernetes does not answer")]
     Kubernetes(#[source] Box<kube::Error>),
+    #[error("it takes too long")]
+    Slow,
     #[error("Postgres does not answer")]
     Postgres(#[from] oc_store::Error),
     #[error("what was kept of it cannot be read")]
@@ -31,6 +33,8 @@ impl Failure {
                 404 | 409 => Self::Conflict,
                 // Nothing can be put into a namespace that is on its way out.
                 403 if status.message.contains("being terminated") => Self::Conflict,
+                // An API server that has just begun does not know our rights yet.
+                403 if status.message.contains(": User \"") => Self::Kubernetes(error.into()),
                 400 | 403 | 422 => {
                     let message = status.message.clone();
                     Self::Refused { object: Box::new(object), message }
@@ -47,6 +51,7 @@ impl Failure {
             Self::Conflict => "conflict",
             Self::Refused { .. } => "refused",
             Self::Kubernetes(_) => "kubernetes",
+            Self::Slow => "slow",
             Self::Postgres(_) => "postgres",
             Self::Kept(_) => "kept",
         }

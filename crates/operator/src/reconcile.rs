@@ -18,7 +18,7 @@ use oc_platform_token::SigningKey;
 use oc_service::{Clock, chain};
 use oc_store::Store;
 use oc_streams::Bulletin;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::{
     failure::Failure, fleetwide::Fleetwide, metrics::Metrics, orders::Orders, queue::Queue,
@@ -61,6 +61,8 @@ pub(crate) struct Standing {
     pub(crate) account: Option<AccountId>,
 }
 
+/// How long a look may take: without etcd the API server holds requests for minutes.
+const LIMIT: Duration = Duration::from_secs(30);
 /// Before git was read for the first time.
 const NO_INVENTORY: Duration = Duration::from_secs(1);
 
@@ -76,7 +78,7 @@ impl Operator {
     /// Looks at a tenant, and says when to look again.
     async fn look(&self, id: &TenantId) {
         let began = Instant::now();
-        let outcome = self.reconcile(id).await;
+        let outcome = timeout(LIMIT, self.reconcile(id)).await.unwrap_or(Err(Failure::Slow));
         self.metrics.reconciled(began.elapsed(), outcome.as_ref().err());
         match outcome {
             Ok(again) => {

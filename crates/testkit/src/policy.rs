@@ -46,7 +46,7 @@ pub enum Protocol {
 /// itself and the probes of its node, is not known here.
 #[derive(Debug)]
 pub struct Policies {
-    policies: Vec<NetworkPolicy>,
+    rules: Vec<NetworkPolicy>,
     namespaces: BTreeMap<String, Labels>,
     workloads: Vec<Workload>,
 }
@@ -72,7 +72,7 @@ impl Policies {
     /// them has no label but its name. An error if one of them is not what its kind says.
     pub fn new(objects: &[Value]) -> Result<Self> {
         let mut read =
-            Self { policies: Vec::new(), namespaces: BTreeMap::new(), workloads: Vec::new() };
+            Self { rules: Vec::new(), namespaces: BTreeMap::new(), workloads: Vec::new() };
         for object in objects {
             let kind = object.get("kind").and_then(Value::as_str).unwrap_or_default();
             read.add(kind, object).with_context(|| format!("a {kind}"))?;
@@ -82,7 +82,7 @@ impl Policies {
 
     fn add(&mut self, kind: &str, object: &Value) -> Result<()> {
         if kind == "NetworkPolicy" {
-            self.policies.push(serde_json::from_value(object.clone())?);
+            self.rules.push(serde_json::from_value(object.clone())?);
         } else if kind == "Namespace" {
             let Namespace { metadata, .. } = serde_json::from_value(object.clone())?;
             let name = metadata.name.unwrap_or_default();
@@ -122,7 +122,7 @@ impl Policies {
     ) -> bool {
         let &End::Pod { namespace, labels, .. } = own else { return true };
         let mut selected = false;
-        for policy in &self.policies {
+        for policy in &self.rules {
             let Some(spec) = &policy.spec else { continue };
             let selects = policy.metadata.namespace.as_deref() == Some(namespace)
                 && spec

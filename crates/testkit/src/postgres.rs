@@ -7,6 +7,7 @@ use std::{
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::atomic::{AtomicU32, Ordering},
+    thread::sleep,
     time::Duration,
 };
 
@@ -104,6 +105,14 @@ impl Postgres {
             // They notice by themselves as well, unless they are busy.
             let _ = Pid::from_raw(child.parse()?).map(|child| kill_process(child, Signal::KILL));
         }
+        // Until the last of them is gone, the memory that they share keeps a new server from
+        // starting.
+        for _ in 0..200 {
+            if children.split_whitespace().all(has_ended) {
+                break;
+            }
+            sleep(Duration::from_millis(10));
+        }
         Ok(())
     }
 
@@ -155,6 +164,13 @@ impl Postgres {
     fn database_url(&self, name: &str) -> String {
         format!("postgres://postgres@{}/{name}", self.port.address)
     }
+}
+
+/// Whether a process is gone, or only its parent has not taken note yet.
+fn has_ended(pid: &str) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The state follows the name, which may hold anything.
+    stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with(['Z', 'X']))
 }
 
 /// The folder of Postgres' programs: the first one on `search`, or else the newest in `debian`.

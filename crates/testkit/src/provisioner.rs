@@ -76,9 +76,15 @@ impl Drop for Provisioner {
 /// Serves for ever; whatever goes wrong ends a round, and the next one lists all claims anew.
 async fn serve(config: Config, class: &str) {
     let Ok(client) = Client::try_from(config) else { return };
+    let mut said = String::new();
     loop {
         if let Err(error) = round(&client, class).await {
-            say(&format!("volumes of {class}: {error:#}"));
+            let error = format!("volumes of {class}: {error:#}");
+            // Once, not ten times a second for as long as the API server is away.
+            if error != said {
+                say(&error);
+                said = error;
+            }
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }

@@ -39,12 +39,25 @@ const REFERENCES: &[(&str, &str, &str, &[&[&str]])] = &[
     ("oc-store", "oc-store", "docs/oc-store.md", &[&[], &["migrate"], &["status"]]),
     ("oc-token-proxy", "oc-token-proxy", "docs/oc-token-proxy.md", &[&[]]),
     ("oc-billing", "oc-billing", "docs/oc-billing.md", BILLING),
+    ("oc-operator", "oc-operator", "docs/oc-operator.md", OPERATOR),
 ];
 const CLI: &str = "openclaw-cloud";
 
 /// The commands of `oc-billing`.
 const BILLING: &[&[&str]] =
     &[&[], &["serve"], &["sync-catalog"], &["events"], &["retry"], &["clear"], &["trace"]];
+
+/// The commands of `oc-operator`.
+const OPERATOR: &[&[&str]] = &[
+    &[],
+    &["serve"],
+    &["revoke"],
+    &["rollout"],
+    &["rollout", "status"],
+    &["rollout", "pause"],
+    &["rollout", "resume"],
+    &["rollout", "abort"],
+];
 
 /// The commands of `openclaw-cloud`.
 const COMMANDS: &[&[&str]] = &[

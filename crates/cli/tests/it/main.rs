@@ -2,7 +2,8 @@
 
 #[cfg(test)]
 mod bad_inputs;
-#[cfg(all(test, feature = "cluster"))]
+#[cfg(feature = "cluster")]
+#[cfg(test)]
 mod cluster;
 #[cfg(test)]
 mod diff;

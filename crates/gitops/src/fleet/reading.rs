@@ -1,12 +1,14 @@
 //! What the fleet repository says, for those who read it.
 //!
-//! Nothing here fetches: every revision is a tip that was returned, or in its history.
+//! Nothing here fetches, unless the clone is damaged: every revision is a tip that was returned, or in
+//! its history.
 
 use std::collections::HashMap;
 
 use super::Fleet;
 use crate::{
-    error::Error, listing::Files, oid::Oid, origin::Origin, repository::Repository, tree::Entry,
+    error::Error, listing::Files, objects::Object, oid::Oid, origin::Origin,
+    repository::Repository, tree::Entry,
 };
 
 /// The largest file that [`Fleet::read`] reads, in bytes.
@@ -128,7 +130,7 @@ impl Fleet {
         let Self { repository: Repository { git, limits, .. }, objects, .. } = self;
         let names: Vec<String> = oids.iter().map(Oid::to_string).collect();
         let found = objects.require_all(git, limits.fetch, &names, most).await?;
-        let blob = |object: crate::objects::Object| match object.bytes {
+        let blob = |object: Object| match object.bytes {
             Some(bytes) => Blob::Bytes(bytes),
             None => Blob::TooLarge { bytes: object.size },
         };

@@ -44,18 +44,22 @@ struct World {
 impl World {
     fn new() -> Self {
         let fleet = fleet();
-        let mut objects = json(oc_manifests::platform(&fleet.inventory));
+        let mut objects = json(&oc_manifests::platform(&fleet.inventory));
         for (name, port) in DATA_PLANE {
-            if !objects.iter().any(|o| o["kind"] == "Deployment" && o["metadata"]["name"] == name) {
+            let is = |object: &Value| {
+                let at = |pointer| object.pointer(pointer).and_then(Value::as_str);
+                at("/kind") == Some("Deployment") && at("/metadata/name") == Some(name)
+            };
+            if !objects.iter().any(is) {
                 // Not built yet: as it will be, by what every service is made with.
-                objects.extend(json(service(name, port).objects(&fleet.inventory)));
+                objects.extend(json(&service(name, port).objects(&fleet.inventory)));
             }
         }
         for tenant in fleet.rendered() {
             let overlay = Overlay::default();
             let rendered =
                 oc_manifests::tenant(&tenant.id, &tenant.spec, &fleet.inventory, &overlay);
-            objects.extend(json(rendered));
+            objects.extend(json(&rendered));
         }
         let mut world = Self {
             policies: Policies::new(&objects).unwrap(),
@@ -89,18 +93,18 @@ impl World {
         let Some(template) = pointers.iter().find_map(|pointer| object.pointer(pointer)) else {
             return;
         };
-        let labels = template["metadata"]["labels"].as_object().unwrap();
+        let text = |pointer| object.pointer(pointer).and_then(Value::as_str).unwrap();
+        let labels = template.pointer("/metadata/labels").and_then(Value::as_object).unwrap();
         let labels =
             labels.iter().map(|(key, value)| (key.clone(), value.as_str().unwrap().into()));
         let ip = u8::try_from(self.tenants.len() + self.platform.len() + 1).unwrap();
-        let namespace = object["metadata"]["namespace"].as_str().unwrap();
+        let namespace = text("/metadata/namespace");
         let pod = pod(namespace, labels.collect(), ip);
-        for container in template["spec"]["containers"].as_array().unwrap() {
-            let ports = container["ports"].as_array().into_iter().flatten();
-            let number = |port: &Value| u16::try_from(port["containerPort"].as_u64().unwrap());
-            self.ports.extend(ports.map(|port| number(port).unwrap()));
-        }
-        let name = object["metadata"]["name"].as_str().unwrap();
+        let containers = template.pointer("/spec/containers").and_then(Value::as_array).unwrap();
+        let ports = containers.iter().filter_map(|container| container.get("ports")?.as_array());
+        let numbers = ports.flatten().filter_map(|port| port.get("containerPort")?.as_u64());
+        self.ports.extend(numbers.map(|number| u16::try_from(number).unwrap()));
+        let name = text("/metadata/name");
         if namespace.starts_with("customer-") {
             self.tenants.push(pod);
         } else if let Some((_, port)) = DATA_PLANE.iter().find(|(known, _)| *known == name) {
@@ -172,7 +176,7 @@ fn service(name: &'static str, port: u16) -> Service {
     }
 }
 
-fn json(objects: Vec<oc_manifests::Object>) -> Vec<Value> {
+fn json(objects: &[oc_manifests::Object]) -> Vec<Value> {
     objects.iter().map(|object| serde_json::to_value(object).unwrap()).collect()
 }
 

@@ -6,7 +6,7 @@ use oc_domain::tenant::Phase;
 use oc_platform_token::Verifier;
 use oc_sandbox::operator::Stack;
 
-use crate::support::{gone, id, pay, phase, pods, running, setup, spec, wait};
+use crate::support::{gone, phase, pods, running, setup, spec, wait};
 
 #[tokio::test]
 async fn a_tenant_is_provisioned_suspended_reactivated_and_destroyed() {

@@ -37,8 +37,12 @@ async fn at(store: &Store, id: &TenantId) -> Timestamp {
     tenants::find(store, id).await.unwrap().unwrap().1
 }
 
-fn known(changed: bool, deleted: bool) -> Option<Known> {
-    Some(Known { account: account("one"), generation: 1, changed, deleted })
+async fn observe(store: &Store, desired: &Desired) -> Known {
+    tenants::observe(store, &tenant("c-1"), desired).await.unwrap().unwrap()
+}
+
+fn known(changed: bool, deleted: bool) -> Known {
+    Known { account: account("one"), generation: 1, changed, deleted }
 }
 
 #[tokio::test]
@@ -48,7 +52,7 @@ async fn a_row_says_what_is_desired_and_is_touched_only_where_it_does_not() {
     let rows = "select ctid || ' ' || xmin from tenants order by id";
     let before = sql(&url, rows).await;
     let suspended = Desired { state: State::Suspended, ..ACTIVE };
-    assert_eq!(tenants::observe(&store, &id, &suspended).await.unwrap(), known(false, false));
+    assert_eq!(observe(&store, &suspended).await, known(false, false));
     assert_eq!((at(&store, &id).await, sql(&url, rows).await), (first, before));
 
     let mut last = first;
@@ -60,7 +64,7 @@ async fn a_row_says_what_is_desired_and_is_touched_only_where_it_does_not() {
         suspended,
     ] {
         for changed in [true, false] {
-            let seen = tenants::observe(&store, &id, &desired).await.unwrap();
+            let seen = observe(&store, &desired).await;
             assert_eq!(seen, known(changed, false), "{desired:?}");
             assert_eq!(at(&store, &id).await > last, changed);
             last = at(&store, &id).await;
@@ -75,16 +79,16 @@ async fn a_row_says_what_is_desired_and_is_touched_only_where_it_does_not() {
 
 #[tokio::test]
 async fn what_billing_wants_deleted_is_never_made_active() {
-    let (store, url, id) = two().await;
+    let (store, url, _) = two().await;
     sql(&url, "update tenants set deleted_at = now() where id = 'c-1'").await;
-    assert_eq!(tenants::observe(&store, &id, &ACTIVE).await.unwrap(), known(false, true));
+    assert_eq!(observe(&store, &ACTIVE).await, known(false, true));
     let other = Desired { tier: TierId::Team, ..ACTIVE };
-    assert_eq!(tenants::observe(&store, &id, &other).await.unwrap(), known(true, true));
+    assert_eq!(observe(&store, &other).await, known(true, true));
     let state = "select distinct state from tenants where deleted_at is not null";
     assert_eq!(sql(&url, state).await, "suspended");
     // The file says `active` for a moment longer than billing does.
     sql(&url, "update tenants set state = 'active' where id = 'c-1'").await;
-    assert_eq!(tenants::observe(&store, &id, &other).await.unwrap(), known(true, true));
+    assert_eq!(observe(&store, &other).await, known(true, true));
     assert_eq!(sql(&url, state).await, "suspended");
     sql(&url, "update tenants set deleted_at = null where id = 'c-1'").await;
 
@@ -96,11 +100,11 @@ async fn what_billing_wants_deleted_is_never_made_active() {
         commit";
     let observing = async {
         tokio::time::sleep(std::time::Duration::from_millis(200)).await;
-        tenants::observe(&store, &id, &ACTIVE).await
+        observe(&store, &ACTIVE).await
     };
     let (deleted, observed) = join(server.execute(&url, deleting), observing).await;
     deleted.unwrap();
-    assert_eq!(observed.unwrap(), known(true, true), "another tier, and suspended");
+    assert_eq!(observed, known(true, true), "another tier, and suspended");
     assert_eq!(sql(&url, state).await, "suspended");
 }
 
@@ -173,7 +177,9 @@ async fn who_writes_secrets_and_who_retires_wait_for_each_other() {
         let value = "hush".into();
         let puts = names.iter().map(|name| secrets::put(&store, &keys, &id, name, &value));
         let (put, retired) = join(join_all(puts), tenants::retire(&store, &id)).await;
-        put.into_iter().for_each(|put| put.unwrap());
+        for put in put {
+            put.unwrap();
+        }
         retired.unwrap();
     }
     tenants::retire(&store, &id).await.unwrap();

@@ -1,6 +1,6 @@
 //! Each rule of the semantics, by a table.
 
-use std::net::Ipv4Addr;
+use std::{net::Ipv4Addr, slice};
 
 use serde_json::{Value, json};
 
@@ -16,12 +16,12 @@ const fn pod<'a>(namespace: &'a str, labels: &'a [(&'a str, &'a str)], last: u8)
 }
 
 /// Of the namespace `a`.
-fn policy(spec: Value) -> Value {
+fn policy(spec: &Value) -> Value {
     json!({ "kind": "NetworkPolicy", "metadata": { "name": "p", "namespace": "a" }, "spec": spec })
 }
 
 fn policies(specs: &[Value]) -> Policies {
-    let mut objects: Vec<Value> = specs.iter().cloned().map(policy).collect();
+    let mut objects: Vec<Value> = specs.iter().map(policy).collect();
     let port = |name: &str, port: u16, protocol: &str| json!({ "name": name, "containerPort": port, "protocol": protocol });
     let ports = [port("http", 8080, "TCP"), port("http", 9090, "UDP")];
     let template = json!({
@@ -53,8 +53,8 @@ fn a_pod_is_closed_in_the_directions_of_the_policies_that_select_it() {
         ("both", json!({ "policyTypes": ["Ingress", "Egress"] }), false, false),
         ("another pod", json!({ "podSelector": { "matchLabels": { "app": "x" } } }), true, true),
     ] {
-        assert_eq!(passes(&[spec.clone()], &AGENT, &SERVER), out, "{name}");
-        assert_eq!(passes(&[spec.clone()], &SERVER, &AGENT), back, "{name}");
+        assert_eq!(passes(slice::from_ref(&spec), &AGENT, &SERVER), out, "{name}");
+        assert_eq!(passes(slice::from_ref(&spec), &SERVER, &AGENT), back, "{name}");
         // Neither the other namespace nor an address is anybody's to select.
         assert!(passes(&[spec], &INTERNET, &SERVER), "{name}");
     }
@@ -169,7 +169,9 @@ fn ports_are_numbers_ranges_or_names_of_a_protocol() {
         assert_eq!(allows, passes, "{ports} {port} {protocol:?}");
     }
     let named = json!({ "policyTypes": ["Egress"], "egress": [{ "ports": [{ "port": "http" }] }] });
-    assert!(!passes(&[named.clone()], &AGENT, &INTERNET) && !passes(&[named], &AGENT, &OTHER));
+    assert!(
+        !passes(slice::from_ref(&named), &AGENT, &INTERNET) && !passes(&[named], &AGENT, &OTHER)
+    );
 }
 
 #[test]
@@ -186,6 +188,6 @@ fn a_rules_peers_and_ports_are_both_asked_for() {
 
 #[test]
 fn what_is_no_policy_is_an_error() {
-    let error = Policies::new(&[policy(json!({ "egress": "all" }))]).unwrap_err();
+    let error = Policies::new(&[policy(&json!({ "egress": "all" }))]).unwrap_err();
     assert!(format!("{error:#}").starts_with("a NetworkPolicy: "), "{error:#}");
 }

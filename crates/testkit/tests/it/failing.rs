@@ -108,8 +108,8 @@ async fn wait(pods: &Api<Pod>, name: &str, wanted: &[Seen<'_>]) {
             );
             Ok((seen == *wanted).then_some(()))
         };
-        let waited = wait_for(PATIENCE, &format!("{name} to be {wanted:?}"), seen).await;
-        if let Err(error) = waited {
+        let found = wait_for(PATIENCE, &format!("{name} to be {wanted:?}"), seen).await;
+        if let Err(error) = found {
             panic!("{error}: {:#}", status(pods, name).await);
         }
     }

@@ -8,7 +8,7 @@ use k8s_openapi::api::{
 };
 use kube::{
     Api,
-    api::{Patch, PatchParams, PostParams},
+    api::{ListParams, Patch, PatchParams, PostParams},
 };
 use oc_testkit::{Cluster, Options, SimulatedNode, wait_for};
 use serde_json::{Value, json};
@@ -86,7 +86,7 @@ async fn what_was_answered_outlives_its_servers() {
         cluster.kill_api_server().unwrap();
         cluster.restart_etcd().await.unwrap();
         cluster.restart_api_server().await.unwrap();
-        assert_eq!(maps.list(&Default::default()).await.unwrap().items.len(), 100);
+        assert_eq!(maps.list(&ListParams::default()).await.unwrap().items.len(), 100);
         maps.create(&PostParams::default(), &map(100)).await.unwrap();
         // The log is that of both servers.
         let both = async || {

@@ -4,7 +4,7 @@ use futures::{StreamExt, pin_mut};
 use k8s_openapi::api::{coordination::v1::Lease, core::v1::ConfigMap};
 use kube::{
     Api, Client, Config,
-    api::{Patch, PatchParams, PostParams, WatchParams},
+    api::{ListParams, Patch, PatchParams, PostParams, WatchParams},
     config::{KubeConfigOptions, Kubeconfig},
 };
 use oc_testkit::{Cluster, Options, wait_for};
@@ -23,7 +23,7 @@ async fn reads_and_leases_are_told_of_where_a_test_wants_it() {
     let client = client(&cluster, &groups).await;
     let maps: Api<ConfigMap> = Api::namespaced(client.clone(), "default");
     let leases: Api<Lease> = Api::namespaced(client, "default");
-    maps.list(&Default::default()).await.unwrap();
+    maps.list(&ListParams::default()).await.unwrap();
     let lease = serde_json::from_value(json!({ "metadata": { "name": "leader" } })).unwrap();
     leases.create(&PostParams::default(), &lease).await.unwrap();
     maps.get("nothing").await.unwrap_err();

@@ -18,7 +18,7 @@ pub(super) fn pod(value: Value) -> Pod {
     Pod::of(&serde_json::from_value(value).unwrap())
 }
 
-fn object(spec: Value, status: Value) -> Value {
+fn object(spec: &Value, status: &Value) -> Value {
     json!({
         "apiVersion": "v1", "kind": "Pod",
         "metadata": {
@@ -42,7 +42,7 @@ fn condition(kind: &str, status: &str, since: &str) -> Value {
 }
 
 /// A pod on a node, with one container; `ready` and its time are of the conditions.
-pub(super) fn placed(phase: &str, (ready, since): (bool, &str), container: Value) -> Value {
+pub(super) fn placed(phase: &str, (ready, since): (bool, &str), container: &Value) -> Value {
     let word = if ready { "True" } else { "False" };
     let mut status = json!({
         "name": "openclaw-gateway", "image": "registry.example/gateway:1.4.0", "imageID": "",
@@ -50,8 +50,8 @@ pub(super) fn placed(phase: &str, (ready, since): (bool, &str), container: Value
     });
     status.as_object_mut().unwrap().extend(container.as_object().unwrap().clone());
     object(
-        json!({"nodeName": "worker-1", "containers": [{"name": "openclaw-gateway"}]}),
-        json!({
+        &json!({"nodeName": "worker-1", "containers": [{"name": "openclaw-gateway"}]}),
+        &json!({
             "phase": phase, "startTime": stamp("12:00:02"), "qosClass": "Burstable",
             "conditions": [
                 condition("PodReadyToStartContainers", "True", "12:00:04"),
@@ -82,28 +82,28 @@ pub(super) fn terminated(reason: &str, exit_code: i32, at: &str) -> Value {
 
 /// Started at 12:00:05 and ready at 12:01:00.
 pub(super) fn healthy() -> Value {
-    placed("Running", (true, "12:01:00"), json!({"started": true, "state": running("12:00:05")}))
+    placed("Running", (true, "12:01:00"), &json!({"started": true, "state": running("12:00:05")}))
 }
 
 /// Ready before, not ready any more since 12:30:00; its container runs on.
 pub(super) fn not_ready() -> Value {
-    placed("Running", (false, "12:30:00"), json!({"started": true, "state": running("12:00:05")}))
+    placed("Running", (false, "12:30:00"), &json!({"started": true, "state": running("12:00:05")}))
 }
 
 /// Started at 12:00:05, not ready yet.
 pub(super) fn starting() -> Value {
-    placed("Running", (false, "12:00:02"), json!({"state": running("12:00:05")}))
+    placed("Running", (false, "12:00:02"), &json!({"state": running("12:00:05")}))
 }
 
 pub(super) fn creating() -> Value {
     let state = json!({"waiting": {"reason": "ContainerCreating"}});
-    placed("Pending", (false, "12:00:02"), json!({"state": state}))
+    placed("Pending", (false, "12:00:02"), &json!({"state": state}))
 }
 
 pub(super) fn pulling_in_vain() -> Value {
     let message =
         "Back-off pulling image \"registry.example/gateway:1.4.1\": ErrImagePull: not found";
-    placed("Pending", (false, "12:00:02"), json!({"state": waiting("ImagePullBackOff", message)}))
+    placed("Pending", (false, "12:00:02"), &json!({"state": waiting("ImagePullBackOff", message)}))
 }
 
 /// Ended for the fourth time at 12:20:00, and waits.
@@ -113,7 +113,7 @@ pub(super) fn crash_loop() -> Value {
         "restartCount": 4, "state": waiting("CrashLoopBackOff", message),
         "lastState": terminated("Error", 1, "12:20:00"),
     });
-    placed("Running", (false, "12:20:00"), container)
+    placed("Running", (false, "12:20:00"), &container)
 }
 
 /// Killed at 12:20:00 after it was ready, started again at once.
@@ -122,7 +122,7 @@ pub(super) fn killed_for_memory() -> Value {
         "restartCount": 1, "state": running("12:20:01"),
         "lastState": terminated("OOMKilled", 137, "12:20:00"),
     });
-    placed("Running", (false, "12:20:01"), container)
+    placed("Running", (false, "12:20:01"), &container)
 }
 
 /// Ended once by an error at 12:20:00 after it was ready, started again in the same second.
@@ -131,7 +131,7 @@ pub(super) fn restarted() -> Value {
         "restartCount": 1, "started": true, "state": running("12:20:00"),
         "lastState": terminated("Error", 1, "12:20:00"),
     });
-    placed("Running", (false, "12:20:00"), container)
+    placed("Running", (false, "12:20:00"), &container)
 }
 
 pub(super) fn unschedulable() -> Value {
@@ -139,8 +139,8 @@ pub(super) fn unschedulable() -> Value {
     scheduled["reason"] = "Unschedulable".into();
     scheduled["message"] = "0/5 nodes are available: 5 Insufficient memory.".into();
     object(
-        json!({"containers": [{"name": "openclaw-gateway"}]}),
-        json!({"phase": "Pending", "conditions": [scheduled]}),
+        &json!({"containers": [{"name": "openclaw-gateway"}]}),
+        &json!({"phase": "Pending", "conditions": [scheduled]}),
     )
 }
 

@@ -95,7 +95,7 @@ fn a_refused_pod_is_told_from_one_that_does_not_come() {
 fn a_refused_container_is_replaced_like_one_that_is_stuck() {
     let message = "secret \"openclaw-config\" not found";
     let container = json!({"state": waiting("CreateContainerConfigError", message)});
-    let pod = pod(placed("Pending", (false, "12:00:02"), container));
+    let pod = pod(placed("Pending", (false, "12:00:02"), &container));
     assert_eq!(reason(&said(&pod, "12:00:03")), "ContainerRefused");
     assert!(replaces(&said(&pod, "12:10:02")) && !replaces(&said(&pod, "12:10:01")));
 }
@@ -105,7 +105,7 @@ fn a_container_that_ends_again_and_again_is_a_crash_loop_while_it_runs_in_betwee
     let container = json!({
         "restartCount": 3, "state": running("12:20:41"), "lastState": terminated("Error", 1, "12:20:00"),
     });
-    let pod = pod(placed("Running", (false, "12:20:00"), container));
+    let pod = pod(placed("Running", (false, "12:20:00"), &container));
     assert_eq!(reason(&said(&pod, "12:20:50")), "CrashLoop");
     let message = said(&pod, "12:20:50").problem.unwrap().to_string();
     assert!(message.contains("exit code 1 after 3 restarts"), "{message}");
@@ -117,7 +117,7 @@ fn a_crash_loop_of_kills_is_out_of_memory() {
         "restartCount": 6, "state": waiting("CrashLoopBackOff", "back-off 2m40s"),
         "lastState": terminated("OOMKilled", 137, "12:20:00"),
     });
-    let said = said(&pod(placed("Running", (false, "12:20:00"), container)), "12:20:30");
+    let said = said(&pod(placed("Running", (false, "12:20:00"), &container)), "12:20:30");
     assert_eq!(said.problem, Some(Problem::OutOfMemory { restarts: 6 }));
     assert!(!replaces(&said));
 }
@@ -128,7 +128,7 @@ fn a_start_that_is_tried_again_by_the_kubelet_stays_one_that_never_got_ready() {
     let container = json!({
         "restartCount": 1, "state": running("12:06:36"), "lastState": terminated("Error", 137, "12:06:35"),
     });
-    let pod = pod(placed("Running", (false, "12:00:02"), container));
+    let pod = pod(placed("Running", (false, "12:00:02"), &container));
     assert!(!pod.was_ready);
     assert_eq!(reason(&said(&pod, "12:08:36")), "NeverReady");
 }

@@ -24,8 +24,8 @@ fn with_updated(mut fleet: Vec<Member>, count: usize, at: i64, health: &Health) 
     fleet
 }
 
-fn refusal(since: i64) -> Option<Refusal> {
-    Some(Refusal { since: seconds(since), reason: "Invalid".to_owned() })
+fn refusal(since: i64) -> Refusal {
+    Refusal { since: seconds(since), reason: "Invalid".to_owned() }
 }
 
 #[test]
@@ -83,10 +83,10 @@ fn a_sickness_of_the_second_of_the_update_is_of_the_update() {
 
 #[test]
 fn new_tenants_and_changed_ones_get_the_running_revision_whatever_the_status() {
+    use Status::{Aborted, Done, Paused, RolledBack, Running};
     let mut fleet = fleet(30);
     (fleet[3].joined, fleet[4].applied) = (true, None);
     let (changed, new) = (fleet[3].id.clone(), fleet[4].id.clone());
-    use Status::{Aborted, Done, Paused, RolledBack, Running};
     for status in [Running, Paused, Done, RolledBack, Aborted] {
         let plan = plan(&rollout(status, 1), &fleet, &Policy::default(), seconds(60));
         assert!(plan.admit.contains(&changed) && plan.admit.contains(&new), "{status}");
@@ -171,10 +171,10 @@ fn nobody_waits_for_who_was_refused_before_or_for_long() {
     let mut fleet = with_updated(fleet(40), 39, 10, &ready(40));
     let last = fleet.iter_mut().find(|one| !one.has(NEW)).unwrap();
     let id = last.id.clone();
-    last.refused = refusal(-60);
+    last.refused = Some(refusal(-60));
     let plan = running(&fleet, 3, 200);
     assert_eq!(plan.next.map(|next| next.status), Some(Status::Done));
-    fleet.iter_mut().filter(|one| one.id == id).for_each(|one| one.refused = refusal(100));
+    fleet.iter_mut().filter(|one| one.id == id).for_each(|one| one.refused = Some(refusal(100)));
     let waits = running(&fleet, 3, 200);
     assert_eq!((waits.next, waits.admit, waits.recheck_at), (None, vec![id], Some(seconds(700))));
     assert_eq!(running(&fleet, 3, 700).next.map(|next| next.status), Some(Status::Done));

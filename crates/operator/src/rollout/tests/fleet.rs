@@ -8,14 +8,20 @@ pub(super) struct Simulated {
     pub(super) member: Member,
     /// How long its pod takes to be ready, in milliseconds; never where it is sick.
     pub(super) boot: i64,
-    pub(super) sick: bool,
-    /// It never gets ready on the new revision.
-    pub(super) breaks: bool,
+    pub(super) nature: Nature,
     /// When its pod will be ready.
     ready_at: Option<Timestamp>,
     /// A wave restarted it, and it has not been ready since.
     pub(super) down_by_wave: bool,
     pub(super) touched_by_wave: bool,
+}
+
+/// On which revisions a tenant's pod gets ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Nature {
+    Sound,
+    BreaksOnTheNew,
+    Sick,
 }
 
 #[derive(Debug)]
@@ -27,16 +33,8 @@ pub(super) struct World {
 }
 
 impl Simulated {
-    pub(super) fn new(member: Member, boot: i64, sick: bool, breaks: bool) -> Self {
-        Self {
-            member,
-            boot,
-            sick,
-            breaks,
-            ready_at: None,
-            down_by_wave: false,
-            touched_by_wave: false,
-        }
+    pub(super) fn new(member: Member, boot: i64, nature: Nature) -> Self {
+        Self { member, boot, nature, ready_at: None, down_by_wave: false, touched_by_wave: false }
     }
 
     pub(super) fn has(&self, revision: &str) -> bool {
@@ -59,7 +57,11 @@ impl Simulated {
             let since = Timestamp::from_second(now.as_second()).unwrap();
             self.member.health = Health::Unready { since, reason: "NotReady".to_owned() };
         }
-        let stays_down = self.sick || self.breaks && revision == NEW;
+        let stays_down = match self.nature {
+            Nature::Sound => false,
+            Nature::BreaksOnTheNew => revision == NEW,
+            Nature::Sick => true,
+        };
         self.ready_at = (!stays_down).then(|| now + SignedDuration::from_millis(self.boot));
     }
 

@@ -4,7 +4,7 @@ use proptest::{collection::vec, option, prelude::*};
 
 use super::{
     super::waves::Waves,
-    fleet::{Simulated, World},
+    fleet::{Nature, Simulated, World},
     *,
 };
 
@@ -37,17 +37,25 @@ fn any_step() -> impl Strategy<Value = Step> {
 /// Tenants that nothing happens to but the rollout, so that somebody is there to show it.
 const QUIET: usize = 3;
 
+fn any_nature(sick: f64, breaks: f64) -> impl Strategy<Value = Nature> {
+    let one = (proptest::bool::weighted(sick), proptest::bool::weighted(breaks));
+    one.prop_map(|one| match one {
+        (true, _) => Nature::Sick,
+        (false, true) => Nature::BreaksOnTheNew,
+        (false, false) => Nature::Sound,
+    })
+}
+
 fn any_tenant(breaks: f64) -> impl Strategy<Value = Simulated> {
     (
         1..90_000_i64,
-        proptest::bool::weighted(0.15),
-        proptest::bool::weighted(breaks),
+        any_nature(0.15, breaks),
         proptest::bool::weighted(0.15),
         proptest::bool::weighted(0.1),
     )
-        .prop_map(|(boot, sick, breaks, suspended, new)| {
+        .prop_map(|(boot, nature, suspended, new)| {
             let mut member = member(0);
-            if sick || new {
+            if nature == Nature::Sick || new {
                 member.health = unready(-4000);
             }
             if new {
@@ -56,24 +64,23 @@ fn any_tenant(breaks: f64) -> impl Strategy<Value = Simulated> {
             if suspended && !new {
                 member.health = Health::Suspended;
             }
-            Simulated::new(member, boot, sick, breaks)
+            Simulated::new(member, boot, nature)
         })
 }
 
 fn any_world(breaks: f64) -> impl Strategy<Value = World> {
     let policy = (option::of(1..12_u32), vec(0..90_usize, 0..3));
-    let quiet = vec((1..90_000_i64, proptest::bool::weighted(breaks)), QUIET);
+    let quiet = vec((1..90_000_i64, any_nature(0.0, breaks)), QUIET);
     (vec(any_tenant(breaks), 0..80), quiet, policy).prop_map(
         |(tenants, quiet, (parallel, named))| {
-            let quiet = quiet
-                .into_iter()
-                .map(|(boot, breaks)| Simulated::new(member(0), boot, false, breaks));
+            let quiet =
+                quiet.into_iter().map(|(boot, nature)| Simulated::new(member(0), boot, nature));
             let mut fleet: Vec<Simulated> = quiet.chain(tenants).collect();
             for (number, one) in fleet.iter_mut().enumerate() {
                 one.member.id = member(number).id;
             }
             let canaries = named.into_iter().map(|number| member(number).id).collect();
-            let policy = Policy { parallel, canaries, ..Policy::default() };
+            let policy = Policy { canaries, parallel, ..Policy::default() };
             World { fleet, rollout: rollout(Status::Running, 0), policy, now: time(0) }
         },
     )
@@ -106,14 +113,13 @@ fn happen(world: &mut World, event: &Event) {
     let pick = |number: usize| (others > 0).then(|| QUIET + number % others.max(1));
     let now = world.now;
     match *event {
-        Event::Nothing => {}
         Event::Pause if world.rollout.status == Status::Running => {
-            world.rollout.status = Status::Paused
+            world.rollout.status = Status::Paused;
         }
         Event::Resume if world.rollout.status == Status::Paused => {
             (world.rollout.status, world.rollout.wave_since) = (Status::Running, now);
         }
-        Event::Pause | Event::Resume => {}
+        Event::Nothing | Event::Pause | Event::Resume => {}
         Event::Join(number) | Event::Suspend(number) | Event::Wake(number) => {
             let Some(one) = pick(number).and_then(|index| world.fleet.get_mut(index)) else {
                 return;
@@ -164,7 +170,7 @@ fn live(world: &mut World, steps: &[Step]) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(500))]
+    #![proptest_config(ProptestConfig::with_cases(250))]
 
     #[test]
     fn a_good_revision_comes_to_everyone(
