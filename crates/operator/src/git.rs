@@ -244,7 +244,7 @@ fn lines(errors: &[Diagnostic]) -> String {
 
 fn is_tenant(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or_default();
-    name.ends_with(".json") && !name.starts_with('.')
+    name.strip_suffix(".json").is_some() && !name.starts_with('.')
 }
 
 /// Whose file it is, by its name.

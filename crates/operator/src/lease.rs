@@ -91,7 +91,7 @@ impl Leadership {
                 Ok(Ok(true)) => renewed = Instant::now(),
                 Ok(Ok(false)) => break,
                 Ok(Err(error)) => {
-                    tracing::warn!(error = %chain(&error), "the lease is not renewed")
+                    tracing::warn!(error = %chain(&error), "the lease is not renewed");
                 }
                 Err(_) => tracing::warn!("no answer about the lease"),
             }

@@ -35,4 +35,4 @@ mod world;
 
 pub use config::Config;
 pub use run::run;
-pub use verbs::Verb;
+pub use verbs::{RolloutVerb, Verb};

@@ -89,7 +89,7 @@ impl Watches {
     async fn follow<K: Resource<DynamicType = ()>>(
         &self,
         stream: impl Stream<Item = watcher::Result<Event<K>>>,
-        shelf: impl Shelf<K>,
+        place: impl Shelf<K>,
         mut listed: Option<Listed>,
     ) {
         let stream = stream.default_backoff();
@@ -99,26 +99,26 @@ impl Watches {
             match event {
                 Ok(Event::Init) => present.clear(),
                 Ok(Event::InitApply(object)) => {
-                    if let Some(id) = shelf.owner(&object) {
+                    if let Some(id) = place.owner(&object) {
                         present.insert((id.clone(), object.name_any()));
-                        self.put(&shelf, &id, object);
+                        self.put(&place, &id, object);
                     }
                 }
                 Ok(Event::InitDone) => {
-                    self.sweep(&shelf, &std::mem::take(&mut present));
+                    self.sweep(&place, &std::mem::take(&mut present));
                     if let Some(listed) = listed.take() {
                         let _ = listed.send(());
                     }
                 }
                 Ok(Event::Apply(object)) => {
-                    if let Some(id) = shelf.owner(&object) {
-                        self.put(&shelf, &id, object);
+                    if let Some(id) = place.owner(&object) {
+                        self.put(&place, &id, object);
                     }
                 }
                 Ok(Event::Delete(object)) => {
-                    if let Some(id) = shelf.owner(&object) {
+                    if let Some(id) = place.owner(&object) {
                         let version = crate::world::version(object.meta());
-                        self.take(&shelf, &id, &object.name_any(), version);
+                        self.take(&place, &id, &object.name_any(), version);
                     }
                 }
                 Err(error) => {
@@ -128,28 +128,28 @@ impl Watches {
         }
     }
 
-    fn put<K: Resource>(&self, shelf: &impl Shelf<K>, id: &TenantId, object: K) {
-        if self.world.with(id, |entry| shelf.put(entry, object)) {
+    fn put<K: Resource>(&self, place: &impl Shelf<K>, id: &TenantId, object: K) {
+        if self.world.with(id, |entry| place.put(entry, object)) {
             self.queue.add(id);
         }
     }
 
-    fn take<K: Resource>(&self, shelf: &impl Shelf<K>, id: &TenantId, name: &str, version: u64) {
-        if self.world.with(id, |entry| shelf.take(entry, name, version)) {
+    fn take<K: Resource>(&self, place: &impl Shelf<K>, id: &TenantId, name: &str, version: u64) {
+        if self.world.with(id, |entry| place.take(entry, name, version)) {
             self.queue.add(id);
         }
     }
 
     /// Forgets what was not listed: it is gone, and nobody told.
-    fn sweep<K: Resource>(&self, shelf: &impl Shelf<K>, present: &HashSet<(TenantId, String)>) {
+    fn sweep<K: Resource>(&self, place: &impl Shelf<K>, present: &HashSet<(TenantId, String)>) {
         let mut gone = Vec::new();
         self.world.each(|id, entry| {
-            let names = shelf.names(entry).into_iter();
+            let names = place.names(entry).into_iter();
             let lost = names.map(|name| (id.clone(), name)).filter(|it| !present.contains(it));
             gone.extend(lost);
         });
         for (id, name) in gone {
-            self.take(shelf, &id, &name, u64::MAX);
+            self.take(place, &id, &name, u64::MAX);
         }
     }
 }

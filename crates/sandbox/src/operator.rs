@@ -253,10 +253,12 @@ impl Stack {
 
 /// A large node of a pool.
 fn node(pool: &str, number: u32) -> SimulatedNode {
-    let mut node = SimulatedNode::new(format!("{pool}-{number}"));
-    node.labels.insert(inventory::POOL_LABEL.to_owned(), pool.to_owned());
-    node.cpu = "2000".to_owned();
-    node.memory = "8000Gi".to_owned();
-    node.pods = 2000;
-    node
+    let labels = [(inventory::POOL_LABEL.to_owned(), pool.to_owned())];
+    SimulatedNode {
+        labels: labels.into(),
+        cpu: "2000".to_owned(),
+        memory: "8000Gi".to_owned(),
+        pods: 2000,
+        ..SimulatedNode::new(format!("{pool}-{number}"))
+    }
 }

@@ -44,7 +44,8 @@ pub enum Status {
     Done,
     /// Every tenant has again what was there before: it has ended.
     RolledBack,
-    /// People gave it up where it was: it has ended.
+    /// People gave it up, or another revision came: it has ended. Who was updated goes back, unless
+    /// there is another one that runs.
     Aborted,
 }
 

@@ -43,12 +43,13 @@ impl Operator {
         }
         let phase = tenant.status.as_ref().and_then(|status| status.phase);
         if phase != Some(Phase::Deleting) {
+            // First: nobody is let in with a token that still lies somewhere. And once, since it is
+            // told, and who is told looks again.
+            tenants::retire(&self.store, id).await?;
+            self.tell(id).await;
             self.put_status(id, tenant, status::deleting(tenant, self.clock.now())).await?;
             self.publish(tenant, "Deleting", "its access ends, its volume is kept", false).await;
         }
-        // First: nobody is let in with a token that still lies somewhere.
-        tenants::retire(&self.store, id).await?;
-        self.tell(id).await;
         let namespace = id.namespace();
         let known = (Kind::Namespace, namespace.clone());
         let namespaces: Api<Namespace> = Api::all(self.client.clone());

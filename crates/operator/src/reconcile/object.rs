@@ -1,6 +1,6 @@
 //! The object of kind `Tenant`, from git.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use kube::{
     Api, ResourceExt as _,
@@ -8,7 +8,7 @@ use kube::{
 };
 use oc_domain::{
     TenantId,
-    tenant::{State, Tenant, TenantFile},
+    tenant::{API_VERSION, State, Tenant},
 };
 use serde_json::json;
 
@@ -58,13 +58,19 @@ impl Operator {
 
     /// Makes the `Tenant` what git says.
     async fn put(&self, id: &TenantId, wanted: &Wanted) -> Result<Arc<Tenant>, Failure> {
-        let file = TenantFile::new(id.clone(), wanted.spec.clone());
-        let mut object = serde_json::to_value(file).map_err(crate::piece::Unreadable::from)?;
         let origin = &wanted.origin;
-        object["metadata"] = json!({
-            "name": id,
-            "finalizers": [FINALIZER],
-            "annotations": { COMMIT: origin.commit.to_string(), TRACE: origin.trace },
+        let commit = Some((COMMIT, origin.commit.to_string()));
+        let trace = origin.trace.clone().map(|trace| (TRACE, trace));
+        let annotations: BTreeMap<&str, String> = commit.into_iter().chain(trace).collect();
+        let object = json!({
+            "apiVersion": API_VERSION,
+            "kind": "Tenant",
+            "metadata": {
+                "name": id,
+                "finalizers": [FINALIZER],
+                "annotations": annotations,
+            },
+            "spec": wanted.spec,
         });
         tracing::info!(tenant = %id, commit = %origin.commit, trace = origin.trace, "specified");
         let params = PatchParams::apply(MANAGER).force();

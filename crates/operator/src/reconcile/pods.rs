@@ -20,6 +20,10 @@ use crate::{
 /// kubelet looks at a pod that has changed, and refreshes its volumes.
 const FILES: &str = "openclaw.cloud/files";
 
+/// What a pod that does not answer has to end its work. Its own grace is longer than five minutes,
+/// and the next pod would share the volume with it for so long.
+const GRACE_SECONDS: u32 = 30;
+
 impl Operator {
     /// Has the kubelet put what was applied into running pods now, and not within two minutes.
     pub(super) async fn refresh(
@@ -58,7 +62,7 @@ impl Operator {
     ) -> Result<(), Failure> {
         let pods: Api<Pod> = Api::namespaced(self.client.clone(), &id.namespace());
         let only = Preconditions { uid: Some(uid.to_owned()), ..Preconditions::default() };
-        let params = DeleteParams::default().preconditions(only);
+        let params = DeleteParams::default().preconditions(only).grace_period(GRACE_SECONDS);
         match pods.delete(name, &params).await {
             // It is another one by now, or none.
             Err(kube::Error::Api(status)) if [404, 409].contains(&status.code) => return Ok(()),
