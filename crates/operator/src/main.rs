@@ -17,7 +17,6 @@ struct Arguments {
 }
 
 #[derive(Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "there is one of them")]
 enum Command {
     /// Runs the service
     Serve(Box<Config>),

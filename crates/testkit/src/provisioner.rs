@@ -17,8 +17,8 @@ use k8s_openapi::{
 use kube::{
     Api, Client, Config, Resource, ResourceExt,
     api::{
-        DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams, WatchEvent,
-        WatchParams,
+        DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams, Preconditions,
+        WatchEvent, WatchParams,
     },
 };
 use serde_json::json;
@@ -26,9 +26,17 @@ use tokio::sync::oneshot;
 
 use crate::tools::say;
 
-/// A thread that gives each claim of one `StorageClass` a volume of the size it asks for, enlarges
-/// the volume when the claim asks for more, and deletes it after the claim. The controller-manager
-/// does the binding itself.
+/// Who made a volume, as in `StorageClass` and on the volume: the controller-manager leaves the end
+/// of such a volume to it.
+const NAME: &str = "testkit.openclaw.cloud/volumes";
+const PROVISIONED_BY: &str = "pv.kubernetes.io/provisioned-by";
+/// The reclaim policy of a volume that ends with its claim.
+const DELETE: &str = "Delete";
+
+/// A thread that gives each claim of one `StorageClass` a volume of the size it asks for, and
+/// enlarges the volume when the claim asks for more. After the claim it deletes the volume, unless
+/// somebody has changed its reclaim policy, which is `Delete`. The controller-manager does the
+/// binding itself.
 ///
 /// A thread with a runtime of its own: a task would end with the `#[tokio::test]` that started the
 /// cluster.
@@ -43,7 +51,8 @@ impl Provisioner {
     pub(crate) async fn start(config: Config, client: &Client, class: &str) -> Result<Self> {
         let object = StorageClass {
             metadata: ObjectMeta { name: Some(class.to_owned()), ..ObjectMeta::default() },
-            provisioner: "testkit.openclaw.cloud/volumes".to_owned(),
+            provisioner: NAME.to_owned(),
+            reclaim_policy: Some(DELETE.to_owned()),
             allow_volume_expansion: Some(true),
             volume_binding_mode: Some("Immediate".to_owned()),
             ..StorageClass::default()
@@ -96,6 +105,14 @@ async fn round(client: &Client, class: &str) -> Result<()> {
     for claim in &listed.items {
         provide(client, class, claim).await?;
     }
+    // Claims may have ended while nobody watched.
+    let volumes: Api<PersistentVolume> = Api::all(client.clone());
+    for volume in volumes.list(&ListParams::default()).await? {
+        let phase = volume.status.as_ref().and_then(|status| status.phase.as_deref());
+        if phase == Some("Released") && is_of(class, &volume) {
+            delete(&volumes, &volume).await?;
+        }
+    }
     let version = listed.metadata.resource_version.unwrap_or_default();
     let events = claims.watch(&WatchParams::default(), &version).await?;
     pin_mut!(events);
@@ -138,14 +155,31 @@ async fn provide(client: &Client, class: &str, claim: &PersistentVolumeClaim) ->
 }
 
 async fn release(client: &Client, class: &str, claim: &PersistentVolumeClaim) -> Result<()> {
-    if request(class, claim).is_some() {
-        let volumes: Api<PersistentVolume> = Api::all(client.clone());
-        match volumes.delete(&volume_name(claim), &DeleteParams::default()).await {
-            Err(kube::Error::Api(status)) if status.is_not_found() => {}
-            deleted => drop(deleted?),
-        }
+    let volumes: Api<PersistentVolume> = Api::all(client.clone());
+    let volume = volumes.get_opt(&volume_name(claim)).await?;
+    match volume.filter(|volume| is_of(class, volume)) {
+        Some(volume) => delete(&volumes, &volume).await,
+        None => Ok(()),
     }
-    Ok(())
+}
+
+fn is_of(class: &str, volume: &PersistentVolume) -> bool {
+    volume.spec.as_ref().is_some_and(|spec| spec.storage_class_name.as_deref() == Some(class))
+}
+
+/// Deletes a volume that nobody wants kept.
+async fn delete(volumes: &Api<PersistentVolume>, volume: &PersistentVolume) -> Result<()> {
+    let policy = |spec: &PersistentVolumeSpec| spec.persistent_volume_reclaim_policy.clone();
+    if volume.spec.as_ref().and_then(policy).as_deref() != Some(DELETE) {
+        return Ok(());
+    }
+    // Whoever changes the policy in this moment has changed the version too.
+    let only = Preconditions { uid: None, resource_version: volume.resource_version() };
+    let params = DeleteParams::default().preconditions(only);
+    match volumes.delete(&volume.name_any(), &params).await {
+        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
+        deleted => deleted.map(drop).map_err(Into::into),
+    }
 }
 
 /// The spec of a claim of `class`, and how much storage it asks for.
@@ -177,12 +211,15 @@ fn volume(claim: &PersistentVolumeClaim, class: &str, size: &Quantity) -> Persis
             }),
             // Never mounted: nothing runs on a simulated node.
             host_path: Some(HostPathVolumeSource { path: format!("/nowhere/{name}"), type_: None }),
-            // We delete it ourselves, in `release`.
-            persistent_volume_reclaim_policy: Some("Retain".to_owned()),
+            persistent_volume_reclaim_policy: Some(DELETE.to_owned()),
             storage_class_name: Some(class.to_owned()),
             ..PersistentVolumeSpec::default()
         }),
-        metadata: ObjectMeta { name: Some(name), ..ObjectMeta::default() },
+        metadata: ObjectMeta {
+            name: Some(name),
+            annotations: Some(BTreeMap::from([(PROVISIONED_BY.to_owned(), NAME.to_owned())])),
+            ..ObjectMeta::default()
+        },
         ..PersistentVolume::default()
     }
 }

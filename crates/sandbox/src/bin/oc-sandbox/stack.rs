@@ -5,14 +5,14 @@ use std::{net::SocketAddr, path::PathBuf};
 use anyhow::{Context as _, Result};
 use clap::Args;
 use oc_sandbox::{
-    billing,
+    billing, operator,
     stack::{Setup, Stack},
 };
 use oc_testkit::Postgres;
 use serde_json::json;
 
-/// The platform as far as it is: a token proxy with Postgres, Redis, a provider and tenants, and
-/// billing with Stripe and a fleet repository
+/// The platform as far as it is: a token proxy with Postgres, Redis, a provider and tenants, billing
+/// with Stripe and a fleet repository, and the operator with Kubernetes
 ///
 /// Says where everything is, and runs until it is interrupted.
 #[derive(Args)]
@@ -23,6 +23,9 @@ pub(crate) struct Arguments {
     /// Billing's program; without it there is none
     #[arg(long, value_name = "FILE", conflicts_with = "json")]
     billing: Option<PathBuf>,
+    /// The operator's program; without it there is no Kubernetes
+    #[arg(long, value_name = "FILE", requires = "billing")]
+    operator: Option<PathBuf>,
     /// Tenants; their tokens go into the file that the output names
     #[arg(long, default_value_t = 1)]
     tenants: u32,
@@ -61,15 +64,24 @@ impl Arguments {
             anstream::print!("{}", story(&stack, &postgres, first));
         }
         // Held until the end.
-        let _billing = match self.billing {
-            Some(program) => {
-                let setup = billing::Setup::new(program);
-                let billing = billing::Stack::start_on(&postgres, setup).await?;
-                anstream::print!("{}", billing_story(&billing)?);
-                Some(billing)
+        let mut held = (None, None);
+        if let Some(program) = self.billing {
+            let setup = billing::Setup::new(program);
+            let billing = billing::Stack::start_on(&postgres, setup).await?;
+            anstream::print!("{}", billing_story(&billing)?);
+            if let Some(program) = self.operator {
+                let around = operator::Around {
+                    database: billing.database.clone(),
+                    redis_url: billing.redis.url(),
+                    remote: billing.remote.path().to_owned(),
+                };
+                let setup = operator::Setup::new(program);
+                let operator = operator::Stack::around(setup, around, tempfile::tempdir()?).await?;
+                anstream::print!("{}", operator_story(&operator)?);
+                held.1 = Some(operator);
             }
-            None => None,
-        };
+            held.0 = Some(billing);
+        }
         if !self.json {
             anstream::println!("\nCtrl-C ends it all; nothing stays.");
         }
@@ -111,6 +123,22 @@ fn billing_story(billing: &billing::Stack) -> Result<String> {
          -d '{{\"email\":\"ana@example.com\",\"tier\":\"starter\",\"niche\":\"pharmacy\",\
          \"locale\":\"pt-BR\",\"success_url\":\"{url}/back\",\"cancel_url\":\"{url}/back\"}}'\n  \
          git -C {remote} log --stat main\n",
+        log.display(),
+    ))
+}
+
+/// Where the operator is, and what it has done.
+fn operator_story(operator: &operator::Stack) -> Result<String> {
+    let service = operator.services.first().context("no replica")?;
+    let (admin, kubeconfig) = (&service.admin, operator.cluster.kubeconfig().display());
+    let log = operator.folder().join("operator-0.log");
+    Ok(format!(
+        "\noperator     (health and metrics {admin}, log {})\n\
+         Kubernetes   KUBECONFIG={kubeconfig}  (a real control plane; its nodes run nothing)\n\n\
+         See what was bought become a namespace, and what is in it:\n  \
+         export KUBECONFIG={kubeconfig}\n  \
+         target/release/openclaw-cloud tenant list --cluster\n  \
+         target/release/openclaw-cloud tenant show ID --cluster\n",
         log.display(),
     ))
 }
