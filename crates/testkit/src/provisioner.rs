@@ -17,8 +17,8 @@ use k8s_openapi::{
 use kube::{
     Api, Client, Config, Resource, ResourceExt,
     api::{
-        DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams, Preconditions,
-        WatchEvent, WatchParams,
+        DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams, WatchEvent,
+        WatchParams,
     },
 };
 use serde_json::json;
@@ -173,10 +173,7 @@ async fn delete(volumes: &Api<PersistentVolume>, volume: &PersistentVolume) -> R
     if volume.spec.as_ref().and_then(policy).as_deref() != Some(DELETE) {
         return Ok(());
     }
-    // Whoever changes the policy in this moment has changed the version too.
-    let only = Preconditions { uid: None, resource_version: volume.resource_version() };
-    let params = DeleteParams::default().preconditions(only);
-    match volumes.delete(&volume.name_any(), &params).await {
+    match volumes.delete(&volume.name_any(), &DeleteParams::default()).await {
         Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
         deleted => deleted.map(drop).map_err(Into::into),
     }

@@ -152,3 +152,22 @@ pub(crate) fn condition(tenant: &Tenant, type_: &str) -> String {
 pub(crate) fn uid(pod: &Pod) -> String {
     pod.uid().unwrap_or_default()
 }
+
+/// Puts into Redis what the proxies' mirror of a tenant has.
+pub(crate) async fn mirror(stack: &Stack, id: &TenantId) {
+    let mut command = redis::cmd("HSET");
+    command.arg(format!("oc:t:{id}")).arg(&["epoch", "1", "generation", "1"]);
+    command.exec_async(&mut redis(stack).await).await.unwrap();
+}
+
+/// The fields of that mirror, which is none without its epoch.
+pub(crate) async fn mirrored(stack: &Stack, id: &TenantId) -> Vec<String> {
+    let mut command = redis::cmd("HKEYS");
+    command.arg(format!("oc:t:{id}"));
+    command.query_async(&mut redis(stack).await).await.unwrap()
+}
+
+async fn redis(stack: &Stack) -> redis::aio::MultiplexedConnection {
+    let client = redis::Client::open(stack.redis_url.as_str()).unwrap();
+    client.get_multiplexed_async_connection().await.unwrap()
+}

@@ -137,8 +137,8 @@ fn operator_story(operator: &operator::Stack) -> Result<String> {
          Kubernetes   KUBECONFIG={kubeconfig}  (a real control plane; its nodes run nothing)\n\n\
          See what was bought become a namespace, and what is in it:\n  \
          export KUBECONFIG={kubeconfig}\n  \
-         target/release/openclaw-cloud tenant list --cluster\n  \
-         target/release/openclaw-cloud tenant show ID --cluster\n",
+         target/debug/openclaw-cloud tenant list --cluster\n  \
+         target/debug/openclaw-cloud tenant show ID --cluster\n",
         log.display(),
     ))
 }

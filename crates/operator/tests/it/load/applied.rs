@@ -1,0 +1,44 @@
+//! From a pushed spec to its objects.
+
+use std::{collections::HashMap, time::Duration};
+
+use oc_sandbox::operator::Stack;
+use serde_json::json;
+use tokio::time::interval;
+
+use super::{applied_generation, draw, first, now, pay_for, provision, quantiles, seconds, size};
+use crate::support::{setup, spec};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_pushed_spec_a_second_is_applied_soon() {
+    let (fleet, pushes) = size((10, 6), (100, 30), (1_000, 300));
+    let stack = Stack::start(setup()).await.unwrap();
+    let others = draw(0..fleet);
+    pay_for(&stack, &others).await;
+    provision(&stack, &others, |_| "suspended").await;
+    let ids = draw(fleet..fleet + pushes / 2);
+    pay_for(&stack, &ids).await;
+    let pushing = async {
+        let mut beat = interval(Duration::from_secs(1));
+        let mut pushed = HashMap::new();
+        for id in &ids {
+            // A new tenant, and then a larger one.
+            for (generation, tier) in [(1, "starter"), (2, "pro")] {
+                beat.tick().await;
+                pushed.insert((id.clone(), generation), now());
+                stack.push(&[(id, spec(tier, "active"))]).await.unwrap();
+            }
+        }
+        pushed
+    };
+    let applied = first(&stack, applied_generation, fleet + pushes);
+    let (pushed, applied) = tokio::join!(pushing, applied);
+    let took = |generation| {
+        let mine = pushed.iter().filter(move |(key, _)| key.1 == generation);
+        mine.map(|(key, at)| seconds(*at, applied[key])).collect::<Vec<_>>()
+    };
+    let all = [took(1), took(2)].concat();
+    let report = json!({"fleet": fleet, "pushes": pushes, "applied_ms": quantiles(all),
+        "new_ms": quantiles(took(1)), "changed_ms": quantiles(took(2))});
+    println!("bench {report}");
+}
