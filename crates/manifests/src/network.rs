@@ -136,8 +136,10 @@ pub(crate) fn policy(
         spec: Some(NetworkPolicySpec {
             pod_selector: Some(pods),
             policy_types: Some(vec!["Ingress".to_owned(), "Egress".to_owned()]),
-            ingress: (!ingress.is_empty()).then(|| ingress.iter().map(inward).collect()),
-            egress: (!egress.is_empty()).then(|| egress.iter().map(outward).collect()),
+            // Also where there are none: the API server notes an empty list as ours, so a rule that
+            // somebody adds is taken from us, and seen.
+            ingress: Some(ingress.iter().map(inward).collect()),
+            egress: Some(egress.iter().map(outward).collect()),
         }),
     }
 }
