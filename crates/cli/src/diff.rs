@@ -17,12 +17,10 @@ mod compare;
 #[cfg(feature = "cluster")]
 mod live;
 mod print;
-#[cfg(feature = "cluster")]
-mod quantity;
 mod report;
 
 /// Reports what the working copy changes: tenants and objects touched, what happens to them, what
-/// cannot be undone, and the change in monthly revenue
+/// cannot be undone, and the change in monthly revenue, costs, margin and room
 ///
 /// Exit codes with --exit-code: 0 no change, 4 changes, 5 a change that cannot be undone.
 #[derive(Args)]
@@ -58,12 +56,12 @@ impl Base {
         #[cfg(feature = "cluster")]
         if self.cluster {
             let fleet = fleet::load(root)?;
-            return Ok((Report::live(&live::Live::read()?, &fleet), "the cluster"));
+            return Ok((Report::live(&live::Live::read()?, &fleet)?, "the cluster"));
         }
         // Clap wants one of the two.
         let revision = self.against.as_deref().unwrap_or_default();
         let old = fleet::load_revision(root, revision)?;
-        Ok((Report::new(&old, &fleet::load(root)?), revision))
+        Ok((Report::new(&old, &fleet::load(root)?)?, revision))
     }
 }
 

@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use anyhow::Result;
 use arc_swap::ArcSwapOption;
-use oc_domain::{TenantId, tenant::State};
+use oc_domain::{TenantId, TenantSpec, tenant::State};
 use oc_service::{Clock, chain};
 use oc_store::{
     Store, renderings,
@@ -85,10 +85,13 @@ impl Conductor {
             }
         }
         self.tell(&rollout);
-        let mut orders: HashMap<TenantId, Order> =
-            plan.admit.into_iter().map(|id| (id, Order::Join)).collect();
+        let join = |id| (id, Order::Join(rollout.revision.clone()));
+        let mut orders: HashMap<TenantId, Order> = plan.admit.into_iter().map(join).collect();
         for id in plan.rollback {
-            let back = self.world.with(&id, |entry| entry.memory.before(&rollout.revision));
+            let back = self.world.with(&id, |entry| {
+                let spec = spec(&entry.tenant.as_ref()?.spec)?;
+                entry.memory.before(&rollout.revision, &spec)
+            });
             if let Some(revision) = back {
                 orders.insert(id, Order::Back(revision));
             }
@@ -128,6 +131,11 @@ impl Conductor {
     }
 }
 
+/// The digest of a spec, as it stands with a rendering that is kept.
+fn spec(spec: &TenantSpec) -> Option<String> {
+    Some(Digest::of(&serde_json::to_vec(spec).ok()?).to_string())
+}
+
 /// The fleet, as a rollout of `revision` sees it.
 pub(crate) fn members(world: &World, revision: &str) -> Vec<Member> {
     let mut members = Vec::new();
@@ -154,7 +162,7 @@ fn member(id: &TenantId, entry: &Entry, revision: &str) -> Option<Member> {
         None => Health::Unready { since, reason: "Pending".to_owned() },
     };
     let refused = condition("Applied").filter(|applied| applied.reason == "Refused");
-    let spec = Digest::of(&serde_json::to_vec(&tenant.spec).ok()?).to_string();
+    let spec = spec(&tenant.spec)?;
     Some(Member {
         id: id.clone(),
         applied: status.and_then(|status| {

@@ -8,6 +8,12 @@ use sha2::{Digest as _, Sha256};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Digest([u8; 8]);
 
+impl Default for Digest {
+    fn default() -> Self {
+        Self::NONE
+    }
+}
+
 impl Digest {
     /// The digest of what is not there.
     pub(crate) const NONE: Self = Self([0; 8]);

@@ -10,9 +10,14 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use arc_swap::ArcSwapOption;
-use oc_domain::{Diagnostic, Inventory, TenantId, fleet::parse_tenant, inventory, tenant};
+use oc_domain::{
+    Diagnostic, Inventory, TenantId,
+    fleet::parse_tenant,
+    inventory,
+    tenant::{self, State},
+};
 use oc_gitops::{Blob, Fleet, Oid, Options, Origin};
 use oc_service::chain;
 use tokio::{
@@ -52,7 +57,7 @@ pub(crate) struct Reader {
 #[derive(Default)]
 struct Seen {
     tip: Option<Oid>,
-    /// Each tenant file, and whether it is valid by itself.
+    /// Each tenant file, and whether it is valid by itself; what is no regular file has no bytes.
     files: BTreeMap<String, (Oid, bool)>,
     inventory: Option<Oid>,
 }
@@ -80,7 +85,10 @@ impl Reader {
             None => clone.insert(Fleet::open(self.options.clone()).await?),
         };
         let tip = fleet.tip().await?;
-        if seen.tip == Some(tip) || tip.is_null() {
+        ensure!(!tip.is_null(), "it has no such branch");
+        if seen.tip == Some(tip) {
+            // Tenants have ended since.
+            self.count(seen);
             return Ok(());
         }
         self.inventory(fleet, seen, tip).await?;
@@ -102,8 +110,9 @@ impl Reader {
     /// Reads what differs; says how many tenants that is about.
     async fn tenants(&self, fleet: &mut Fleet, seen: &mut Seen, tip: Oid) -> Result<usize> {
         let listing = fleet.files(tip, TENANTS).await?;
+        let odd = listing.odd.into_iter().map(|path| (path, Oid::NULL));
         let files: BTreeMap<String, Oid> =
-            listing.files.into_iter().filter(|(path, _)| is_tenant(path)).collect();
+            listing.files.into_iter().chain(odd).filter(|(path, _)| is_tenant(path)).collect();
         let differs = |(path, oid): &(&String, &Oid)| {
             seen.files.get(*path).is_none_or(|(known, _)| known != *oid)
         };
@@ -121,14 +130,19 @@ impl Reader {
             .filter(|(path, _)| reads(path))
             .map(|(path, oid)| (path.clone(), *oid))
             .collect();
-        let oids: Vec<Oid> = read.iter().map(|(_, oid)| *oid).collect();
-        let blobs = fleet.blobs(&oids, tenant::MAX_FILE_BYTES).await?;
+        let oids: Vec<Oid> =
+            read.iter().map(|(_, oid)| *oid).filter(|oid| !oid.is_null()).collect();
+        let mut blobs = fleet.blobs(&oids, tenant::MAX_FILE_BYTES).await?.into_iter();
         let origins = fleet.origins(seen.tip, tip).await?.unwrap_or_default();
         let newest = fleet.commit(tip).await?;
         // From here on nothing waits: half of a commit is never in the world.
         let mut sources: BTreeMap<TenantId, Vec<(String, Source)>> = BTreeMap::new();
-        for ((path, oid), blob) in read.into_iter().zip(blobs) {
-            let source = source(&path, blob, origins.get(&path).unwrap_or(&newest));
+        for (path, oid) in read {
+            let blob = if oid.is_null() { None } else { blobs.next() };
+            let source = match blob {
+                Some(blob) => source(&path, blob, origins.get(&path).unwrap_or(&newest)),
+                None => Source::Bad(format!("{path} is no regular file").into()),
+            };
             seen.files.insert(path.clone(), (oid, matches!(source, Source::Good(_))));
             if let Some(id) = id(&path) {
                 sources.entry(id).or_default().push((path, source));
@@ -147,6 +161,7 @@ impl Reader {
     fn put(&self, id: &TenantId, mut files: Vec<(String, Source)>) {
         let source = match files.as_slice() {
             [(first, _), (second, _), ..] => {
+                tracing::error!(tenant = %id, first, second, "a tenant has two files");
                 Source::Bad(format!("{first} and {second} are both its file").into())
             }
             _ => files.pop().map_or(Source::Missing, |(_, source)| source),
@@ -189,14 +204,18 @@ impl Reader {
     }
 
     fn count(&self, seen: &Seen) {
+        let nobodys = |(path, (_, valid)): &(&String, &(Oid, bool))| !valid && id(path).is_none();
+        let mut bad = i64::try_from(seen.files.iter().filter(nobodys).count()).unwrap_or(i64::MAX);
         let mut missing = 0;
         self.world.each(|_, entry| {
+            bad += i64::from(matches!(entry.source, Source::Bad(_)));
             let lost = matches!(entry.source, Source::Missing | Source::Unknown);
-            missing += i64::from(lost && entry.tenant.is_some());
+            // One that ends needs no file.
+            let lives = |tenant: &Arc<tenant::Tenant>| tenant.spec.state != State::Deleted;
+            missing += i64::from(lost && entry.tenant.as_ref().is_some_and(lives));
         });
-        let bad = seen.files.values().filter(|(_, valid)| !valid).count();
         self.metrics.fleet_missing_files.set(missing);
-        self.metrics.fleet_bad_files.set(i64::try_from(bad).unwrap_or(i64::MAX));
+        self.metrics.fleet_bad_files.set(bad);
     }
 }
 

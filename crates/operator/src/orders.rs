@@ -8,8 +8,8 @@ use parking_lot::Mutex;
 /// What a tenant of another revision than the fleet's does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Order {
-    /// It joins the fleet's revision.
-    Join,
+    /// It joins this revision, if that is still the fleet's.
+    Join(String),
     /// It goes back to this one.
     Back(String),
 }

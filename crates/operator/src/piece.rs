@@ -1,7 +1,7 @@
 //! An object that is to be applied, as bytes.
 
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, value::RawValue};
 
 use crate::{
     digest::Digest,
@@ -39,16 +39,15 @@ impl Piece {
 
     /// The objects of a rendering that was kept, see [`Self::join`].
     pub(crate) fn split(json: &[u8]) -> Result<Vec<Self>, Unreadable> {
-        let objects: Vec<Value> = serde_json::from_slice(json)?;
-        let text = |object: &Value, pointer: &str| {
-            object.pointer(pointer).and_then(Value::as_str).map(str::to_owned)
-        };
+        // As they were, byte for byte: another order of fields would be another digest.
+        let objects: Vec<&RawValue> = serde_json::from_slice(json)?;
         objects
-            .iter()
-            .map(|object| {
-                let kind = text(object, "/kind").unwrap_or_default();
-                let name = text(object, "/metadata/name").ok_or(Unreadable::Name)?;
-                Self::new(&kind, &name, object)
+            .into_iter()
+            .map(|raw| {
+                let object: Value = serde_json::from_str(raw.get())?;
+                let text = |pointer| object.pointer(pointer).and_then(Value::as_str);
+                let kind = text("/kind").unwrap_or_default();
+                Self::new(kind, text("/metadata/name").ok_or(Unreadable::Name)?, &raw)
             })
             .collect()
     }
@@ -70,9 +69,23 @@ impl Piece {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+    use std::collections::BTreeMap;
+
+    use k8s_openapi::{api::core::v1::ConfigMap, apimachinery::pkg::apis::meta::v1::ObjectMeta};
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn what_was_kept_is_byte_for_byte_what_was_rendered() {
+        let metadata = ObjectMeta { name: Some("a".to_owned()), ..ObjectMeta::default() };
+        let data = Some(BTreeMap::from([("b".to_owned(), "c".to_owned())]));
+        // Its fields are not in the order of their names.
+        let object = ConfigMap { metadata, data, ..ConfigMap::default() };
+        let piece = Piece::new("ConfigMap", "a", &object).unwrap();
+        let again = Piece::split(&Piece::join(std::slice::from_ref(&piece))).unwrap();
+        assert_eq!(again[0].digest, piece.digest);
+    }
 
     #[test]
     fn what_is_joined_is_split_into_the_same() {

@@ -172,7 +172,7 @@ mod tests {
         queue.add(&id("changed"));
         let mut order = Vec::new();
         for _ in 0..3 {
-            order.push(queue.next().await.tenant);
+            order.push(queue.next().await.tenant.clone());
         }
         assert_eq!(order, [id("old"), id("changed"), id("new")]);
         assert_eq!(queue.depth(), 0);

@@ -35,7 +35,7 @@ mod report;
 mod standing;
 mod status;
 
-pub(crate) use object::FINALIZER;
+pub(crate) use object::{COMMIT, FINALIZER};
 
 /// The operator of a cluster, while it leads.
 pub(crate) struct Operator {
@@ -64,7 +64,7 @@ pub(crate) struct Standing {
 /// How long a look may take: without etcd the API server holds requests for minutes.
 const LIMIT: Duration = Duration::from_secs(30);
 /// Before git was read for the first time.
-const NO_INVENTORY: Duration = Duration::from_secs(1);
+const NOT_READ: Duration = Duration::from_secs(1);
 
 impl Operator {
     /// Takes one turn after the other.
@@ -104,6 +104,10 @@ impl Operator {
     }
 
     async fn reconcile(&self, id: &TenantId) -> Result<Option<Duration>, Failure> {
+        // A spec that somebody has edited by hand is never carried out.
+        if !self.world.git_is_read() {
+            return Ok(Some(NOT_READ));
+        }
         let entry = self.world.entry(id);
         let Some(tenant) = self.object(id, &entry).await? else { return Ok(None) };
         if tenant.metadata.deletion_timestamp.is_some() {
@@ -112,7 +116,7 @@ impl Operator {
         if tenant.spec.state == State::Deleted {
             return Ok(None);
         }
-        let Some(fleetwide) = self.fleetwide.load_full() else { return Ok(Some(NO_INVENTORY)) };
+        let Some(fleetwide) = self.fleetwide.load_full() else { return Ok(Some(NOT_READ)) };
         let standing = self.standing(id, &tenant.spec, &entry).await?;
         let desired = self.desired(id, &entry, &tenant, &fleetwide, &standing).await?;
         let applied = self.converge(id, &entry, &tenant, &desired).await;

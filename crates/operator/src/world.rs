@@ -13,12 +13,13 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta};
 use oc_domain::{TenantId, tenant::Tenant};
 use parking_lot::Mutex;
+use serde_json::Value;
 
 use crate::{
     digest::Digest,
     health,
     kind::{Key, Kind},
-    reconcile::Standing,
+    reconcile::{COMMIT, Standing},
     source::Source,
 };
 
@@ -38,6 +39,8 @@ pub(crate) struct World {
 pub(crate) struct Entry {
     /// The object of kind `Tenant`.
     pub(crate) tenant: Option<Arc<Tenant>>,
+    /// What fields of that are ours.
+    pub(crate) specified: Digest,
     /// What git says.
     pub(crate) source: Source,
     /// The objects that carry our labels.
@@ -47,6 +50,8 @@ pub(crate) struct Entry {
     pub(crate) claim_gib: Option<u32>,
     /// What the namespace says was bought.
     pub(crate) tier: Option<String>,
+    /// The revision of which an apply has begun: the namespace, which says it, comes first.
+    pub(crate) revision: Option<String>,
     pub(crate) memory: Memory,
 }
 
@@ -55,6 +60,8 @@ pub(crate) struct Entry {
 pub(crate) struct Memory {
     /// What each object was after our last apply.
     pub(crate) applied: Option<BTreeMap<Key, Applied>>,
+    /// What fields of the `Tenant` were ours after our last apply.
+    pub(crate) specified: Option<Digest>,
     /// Failures in a row.
     pub(crate) attempts: u32,
     pub(crate) standing: Option<Standing>,
@@ -101,16 +108,19 @@ pub(crate) struct Applied {
 }
 
 impl Memory {
-    /// Notes that a rendering is stored, in the place of the one of its revision.
+    /// Notes that a rendering is stored, in the place of the one of its revision. Of those of other
+    /// revisions the newest stays, as in the store.
     pub(crate) fn keep(&mut self, kept: Kept) {
         self.kept.retain(|known| known.revision != kept.revision);
+        let older = self.kept.len().saturating_sub(1);
+        self.kept.drain(..older);
         self.kept.push(kept);
     }
 
-    /// The revision that the tenant was healthy with before that one.
-    pub(crate) fn before(&self, revision: &str) -> Option<String> {
-        let other = self.kept.iter().rev().find(|kept| kept.revision != revision)?;
-        Some(other.revision.clone())
+    /// The revision that the tenant was healthy with before that one, with the same spec.
+    pub(crate) fn before(&self, revision: &str, spec: &str) -> Option<String> {
+        let other = |kept: &&Kept| kept.revision != revision && kept.spec == spec;
+        Some(self.kept.iter().rev().find(other)?.revision.clone())
     }
 
     /// Notes since when a pod should run: since its Deployment was applied, or since it was lost.
@@ -151,14 +161,26 @@ pub(crate) fn version(metadata: &ObjectMeta) -> u64 {
 
 /// The fields that our applies own. Whoever changes the value of one takes it away from us.
 fn ours(metadata: &ObjectMeta) -> Digest {
+    our_fields(metadata).map_or(Digest::NONE, |fields| Digest::of(fields.to_string().as_bytes()))
+}
+
+/// The same of a `Tenant`: nothing where the commit that it names is not ours.
+pub(crate) fn specified(metadata: &ObjectMeta) -> Digest {
+    let commit = format!("f:{COMMIT}");
+    let annotations =
+        our_fields(metadata).map(|fields| fields.pointer("/f:metadata/f:annotations"));
+    let named = annotations.flatten().is_some_and(|it| it.get(&commit).is_some());
+    if named { ours(metadata) } else { Digest::NONE }
+}
+
+fn our_fields(metadata: &ObjectMeta) -> Option<&Value> {
     let is_ours = |entry: &&ManagedFieldsEntry| {
         entry.manager.as_deref() == Some(MANAGER)
             && entry.operation.as_deref() == Some("Apply")
             && entry.subresource.as_deref().unwrap_or_default().is_empty()
     };
-    let entry = metadata.managed_fields.iter().flatten().find(is_ours);
-    let fields = entry.and_then(|entry| entry.fields_v1.as_ref());
-    fields.map_or(Digest::NONE, |fields| Digest::of(fields.0.to_string().as_bytes()))
+    let entry = metadata.managed_fields.iter().flatten().find(is_ours)?;
+    Some(&entry.fields_v1.as_ref()?.0)
 }
 
 impl Entry {

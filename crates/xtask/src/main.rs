@@ -65,6 +65,8 @@ const COMMANDS: &[&[&str]] = &[
     &["check"],
     &["render"],
     &["diff"],
+    &["plan"],
+    &["catalog"],
     &["crd"],
     &["schema"],
     &["tenant"],

@@ -20,12 +20,14 @@ use serde_json::{Value, json};
 use super::{
     classify::{Effect, removal},
     compare::{Difference, Key, differences, keyed},
-    quantity,
-    report::{Change, DELETED, Report, Revenue, TenantChange, VANISHED, What, added, revenue},
+    report::{
+        Change, DELETED, Plan, Report, Revenue, TenantChange, VANISHED, What, added, brief, revenue,
+    },
 };
 use crate::{
     cluster::{self, Cluster, all, kinds, plain},
     failure::Failure,
+    quantity,
 };
 
 /// What the names of tenants' namespaces begin with.
@@ -99,7 +101,7 @@ impl Live {
 
 impl Report {
     /// What makes the cluster's tenants those of `fleet`.
-    pub(super) fn live(live: &Live, fleet: &Fleet) -> Self {
+    pub(super) fn live(live: &Live, fleet: &Fleet) -> Result<Self, Failure> {
         let files: BTreeMap<&str, &Tenant> =
             fleet.tenants.iter().map(|tenant| (tenant.id.as_str(), tenant)).collect();
         let ids: BTreeSet<&str> = live.ids().chain(files.keys().copied()).collect();
@@ -111,16 +113,22 @@ impl Report {
             live.specs.iter().filter_map(|(id, spec)| Some((id.as_str(), parsed(spec)?))).collect();
         // The operator keeps these, and billing goes on.
         let vanished = specs.iter().filter(|(id, _)| !files.contains_key(*id));
-        let kept = revenue(vanished.map(|(_, spec)| spec));
-        Self {
+        let kept: Vec<&TenantSpec> = vanished.map(|(_, spec)| spec).collect();
+        let new_specs = || files.values().map(|tenant| &tenant.spec).chain(kept.iter().copied());
+        let plan = Plan {
+            before: brief(&fleet.inventory, specs.values())?,
+            after: brief(&fleet.inventory, new_specs())?,
+        };
+        Ok(Self {
             inventory: Vec::new(),
             platform: Vec::new(),
             revenue: Revenue {
                 before_cents: revenue(specs.values()),
-                after_cents: revenue(files.values().map(|tenant| &tenant.spec)) + kept,
+                after_cents: revenue(new_specs()),
             },
+            plan,
             tenants,
-        }
+        })
     }
 }
 

@@ -13,7 +13,7 @@ use super::{
     compare::Difference,
     report::{Change, Report, Revenue, TenantChange, What},
 };
-use crate::failure::plural;
+use crate::{failure::plural, plan};
 
 const BOLD: Style = Style::new().bold();
 const RED: Style = AnsiColor::Red.on_default().bold();
@@ -86,6 +86,9 @@ impl Report {
             if effects.is_empty() { String::new() } else { format!(" ({})", effects.join(", ")) };
         anstream::println!("{BOLD}{}{effects}{BOLD:#}", parts.join(", "));
         self.revenue.print();
+        for line in plan::changes(&self.plan.before, &self.plan.after) {
+            anstream::println!("{line}");
+        }
         if self.irreversible() {
             anstream::println!("{RED}some of it cannot be undone by reverting the commit{RED:#}");
         }

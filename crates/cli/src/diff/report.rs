@@ -13,6 +13,10 @@ use super::{
     classify::{Effect, Outcome, classify, removal},
     compare::{Difference, differences},
 };
+use crate::{
+    failure::Failure,
+    plan::{Brief, Planner, Subject},
+};
 
 /// Everything that a change does, and the fields of the inventory that it comes from.
 #[derive(Debug, Serialize)]
@@ -22,6 +26,14 @@ pub(super) struct Report {
     pub tenants: Vec<TenantChange>,
     pub platform: Vec<Change>,
     pub revenue: Revenue,
+    pub plan: Plan,
+}
+
+/// What the plan says of both sides: costs, margin and room for more tenants.
+#[derive(Debug, Serialize)]
+pub(super) struct Plan {
+    pub before: Brief,
+    pub after: Brief,
 }
 
 /// What happens to one tenant, and the fields of its spec that it comes from.
@@ -83,7 +95,7 @@ pub(super) const VANISHED: &str = "the file is gone without state \"deleted\": t
 pub(super) const DELETED: &str = "the namespace goes with all its data, finally";
 
 impl Report {
-    pub(super) fn new(old: &Fleet, new: &Fleet) -> Self {
+    pub(super) fn new(old: &Fleet, new: &Fleet) -> Result<Self, Failure> {
         let by_id = |fleet: &'_ Fleet| -> BTreeMap<String, Tenant> {
             fleet.tenants.iter().map(|t| (t.id.to_string(), t.clone())).collect()
         };
@@ -107,16 +119,23 @@ impl Report {
         };
         // The operator keeps these, and billing goes on.
         let vanished = tenants.iter().filter(|tenant| tenant.what == What::Vanished);
-        let kept = revenue(vanished.filter_map(|tenant| Some(&before.get(&tenant.id)?.spec)));
-        Self {
+        let kept: Vec<&TenantSpec> =
+            vanished.filter_map(|tenant| Some(&before.get(&tenant.id)?.spec)).collect();
+        let new_specs = || after.values().map(|tenant| &tenant.spec).chain(kept.iter().copied());
+        let plan = Plan {
+            before: brief(&old.inventory, before.values().map(|tenant| &tenant.spec))?,
+            after: brief(&new.inventory, new_specs())?,
+        };
+        Ok(Self {
             inventory: fields(&old.inventory, &new.inventory),
             platform,
             revenue: Revenue {
                 before_cents: revenue(before.values().map(|tenant| &tenant.spec)),
-                after_cents: revenue(after.values().map(|tenant| &tenant.spec)) + kept,
+                after_cents: revenue(new_specs()),
             },
+            plan,
             tenants,
-        }
+        })
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -134,6 +153,14 @@ impl Report {
 pub(super) fn revenue<'a>(specs: impl Iterator<Item = &'a TenantSpec>) -> u64 {
     let active = specs.filter(|spec| spec.state == State::Active);
     active.map(|spec| spec.tier.get().price_cents).sum()
+}
+
+/// What the plan says of a fleet, at the prices and with the assumptions compiled in.
+pub(super) fn brief<'a>(
+    inventory: &Inventory,
+    specs: impl Iterator<Item = &'a TenantSpec>,
+) -> Result<Brief, Failure> {
+    Ok(Planner::plain(inventory)?.brief(&Subject::new(inventory, specs)))
 }
 
 /// The differences of two documents, field by field.

@@ -2,11 +2,15 @@
 
 #[cfg(test)]
 mod bad_inputs;
+#[cfg(test)]
+mod catalog;
 #[cfg(feature = "cluster")]
 #[cfg(test)]
 mod cluster;
 #[cfg(test)]
 mod diff;
+#[cfg(test)]
+mod plan;
 #[cfg(test)]
 mod render;
 #[cfg(test)]

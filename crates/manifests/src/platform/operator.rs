@@ -19,32 +19,31 @@ type Right = (&'static str, &'static [&'static str], &'static [&'static str]);
 
 /// What it does to each kind that it renders: read by watch, server-side apply (which is `patch`, and
 /// `create` where there is nothing yet), prune.
-const OWN: &[&str] = &["list", "watch", "get", "patch", "create", "delete"];
+const OWN: &[&str] = &["list", "watch", "patch", "create", "delete"];
 
 /// What it may do in the whole cluster: tenants' namespaces come and go, so no Role can stand in them
-/// first.
+/// first. A test of the operator holds each verb to its use.
 const EVERYWHERE: &[Right] = &[
-    ("openclaw.cloud", &["tenants"], &["get", "list", "watch", "create", "patch", "delete"]),
+    ("openclaw.cloud", &["tenants"], OWN),
     ("openclaw.cloud", &["tenants/status"], &["patch"]),
-    (
-        "",
-        &[
-            "namespaces",
-            "resourcequotas",
-            "limitranges",
-            "serviceaccounts",
-            "configmaps",
-            "secrets",
-            "persistentvolumeclaims",
-        ],
-        OWN,
-    ),
-    ("apps", &["deployments"], OWN),
+    ("", &["resourcequotas", "limitranges", "serviceaccounts", "configmaps"], OWN),
+    // Every Secret, those of `platform` too. `resourceNames` could name the one that is written,
+    // since the API server lets a watch of all namespaces through that selects `metadata.name` (tried);
+    // a Secret of another name with our labels would not be pruned then. And whoever may make
+    // Deployments anywhere may mount any Secret, so it would be less to read and no less power.
+    ("", &["secrets"], OWN),
     ("networking.k8s.io", &["networkpolicies"], OWN),
-    ("", &["pods"], &["list", "watch", "get", "patch", "delete"]),
-    ("", &["persistentvolumes"], &["get", "patch"]),
+    // Whether a namespace has gone, and whether a Deployment's controller has seen it, is asked.
+    ("", &["namespaces"], &["list", "watch", "get", "patch", "create", "delete"]),
+    ("apps", &["deployments"], &["list", "watch", "get", "patch", "create", "delete"]),
+    // Never deleted: a claim holds what cannot be rendered.
+    ("", &["persistentvolumeclaims"], &["list", "watch", "patch", "create"]),
+    ("", &["persistentvolumes"], &["patch"]),
+    ("", &["pods"], &["list", "watch", "patch", "delete"]),
+    // Read for what the kubelet says of a volume, written for people.
+    ("", &["events"], &["list"]),
     ("events.k8s.io", &["events"], &["create", "patch"]),
-    ("storage.k8s.io", &["storageclasses"], &["get", "list", "watch"]),
+    ("storage.k8s.io", &["storageclasses"], &["get"]),
 ];
 
 /// What it may do in its own namespace: be the one that leads.

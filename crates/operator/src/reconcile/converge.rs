@@ -5,17 +5,23 @@ use std::collections::BTreeMap;
 use futures::future::join_all;
 use kube::{
     Api,
-    api::{DeleteParams, DynamicObject},
+    api::{DeleteParams, DynamicObject, Patch, PatchParams},
 };
 use oc_domain::{TenantId, catalog::TierId, tenant::Tenant};
+use oc_manifests::{MANAGED_BY, TENANT};
+use serde_json::json;
 
 use super::{Failure, Operator, desired::Desired};
 use crate::{
     api::apply,
     kind::{Key, Kind},
     piece::Piece,
-    world::{Applied, Entry},
+    world::{Applied, Entry, MANAGER},
 };
+
+/// What the API says of a Deployment that selects other pods, or replaces them in another way, which
+/// an apply cannot take from it.
+const OTHERS: [&str; 2] = ["field is immutable", "spec.strategy.rollingUpdate: Forbidden"];
 
 /// What was done to a tenant's objects.
 #[derive(Debug, Default)]
@@ -26,6 +32,8 @@ pub(super) struct Done {
     pub(super) repaired: Vec<Key>,
     /// Objects that did not belong there any more.
     pub(super) pruned: Vec<Key>,
+    /// Why the volume claim is not as it should be.
+    pub(super) refused_volume: Option<String>,
 }
 
 impl Operator {
@@ -44,6 +52,10 @@ impl Operator {
             let was = expected.get(&piece.key);
             let is = entry.children.get(&piece.key);
             if is.is_some_and(|child| child.leaving) {
+                // A claim stays for as long as a pod uses it, and keeps nothing else back.
+                if piece.key.0 == Kind::PersistentVolumeClaim {
+                    continue;
+                }
                 return Err(Failure::Conflict);
             }
             let same = was.is_some_and(|was| was.manifest == piece.digest);
@@ -55,7 +67,10 @@ impl Operator {
             }
             todo.push(piece);
         }
-        self.world.with(id, |entry| entry.memory.applied = Some(expected));
+        // What is applied now is not known until it is answered.
+        let rests = |key: &Key| !todo.iter().any(|piece| piece.key == *key);
+        let rest = expected.into_iter().filter(|(key, _)| rests(key)).collect();
+        self.world.with(id, |entry| entry.memory.applied = Some(rest));
         for step in steps(todo, shrinks(entry, tenant)) {
             let applies = step.iter().map(|piece| self.apply(id, piece));
             let mut refused = None;
@@ -63,6 +78,11 @@ impl Operator {
                 match outcome {
                     Ok(()) => done.applied.push(piece.key.clone()),
                     // A volume that cannot be as it should keeps nothing else back.
+                    Err(Failure::Refused { message, .. })
+                        if piece.key.0 == Kind::PersistentVolumeClaim =>
+                    {
+                        done.refused_volume = Some(message);
+                    }
                     Err(failure) => refused = refused.or(Some(failure)),
                 }
             }
@@ -89,20 +109,30 @@ impl Operator {
         Ok(())
     }
 
-    /// A Deployment of somebody else's that selects other pods cannot become ours: it makes place.
+    /// Somebody else's object is in the way: a Deployment that cannot become ours makes place, and
+    /// a claim is taken as it is.
     async fn unblock(&self, id: &TenantId, piece: &Piece, failure: Failure) -> Failure {
-        match &failure {
-            Failure::Refused { message, .. }
-                if piece.key.0 == Kind::Deployment && message.contains("field is immutable") =>
-            {
+        let Failure::Refused { message, .. } = &failure else { return failure };
+        let is_known = || self.world.with(id, |entry| entry.children.contains_key(&piece.key));
+        let outcome = match piece.key.0 {
+            Kind::Deployment if OTHERS.iter().any(|words| message.contains(words)) => {
                 tracing::warn!(tenant = %id, message, "the Deployment is made anew");
-                match self.delete(id, &piece.key).await {
-                    Ok(()) => Failure::Conflict,
-                    Err(failure) => failure,
-                }
+                self.delete(id, &piece.key).await
             }
-            _ => failure,
-        }
+            Kind::PersistentVolumeClaim if !is_known() => self.label(id, &piece.key).await,
+            _ => return failure,
+        };
+        outcome.map_or_else(|failure| failure, |()| Failure::Conflict)
+    }
+
+    /// Puts our labels on an object: from then on it is known, and a claim's size with it.
+    async fn label(&self, id: &TenantId, (kind, name): &Key) -> Result<(), Failure> {
+        let objects: Api<DynamicObject> =
+            Api::namespaced_with(self.client.clone(), &id.namespace(), &kind.resource());
+        let labels = json!({ TENANT: id, MANAGED_BY: "openclaw-cloud" });
+        let patch = Patch::Merge(json!({ "metadata": { "labels": labels } }));
+        let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..Default::default() };
+        Ok(objects.patch(name, &params, &patch).await.map(drop)?)
     }
 
     /// Removes objects that carry our labels and are rendered no more. Never a volume claim, which
@@ -143,7 +173,11 @@ fn expected(entry: &Entry, tenant: &Tenant, desired: &Desired) -> BTreeMap<Key, 
     }
     let status = tenant.status.clone().unwrap_or_default();
     let fields = entry.fields(desired.pieces.iter().map(|piece| &piece.key)).to_string();
-    if status.rendered.as_ref() != Some(&desired.rendered) || status.applied != Some(fields) {
+    // Whoever was killed between an apply and its status has left other values in the same fields.
+    let cut_off = status.observed_generation != tenant.metadata.generation
+        || entry.revision.as_ref() != Some(&desired.revision);
+    let same = status.rendered.as_ref() == Some(&desired.rendered);
+    if cut_off || !same || status.applied != Some(fields) {
         return BTreeMap::new();
     }
     let applied = desired.pieces.iter().filter_map(|piece| {

@@ -56,12 +56,15 @@ impl Operator {
         let claims = Claims { tenant: id.clone(), generation: standing.generation };
         let secret = oc_manifests::secret(id, &self.key.sign(&claims), TELEGRAM_NUMBER);
         let secret = Piece::new("Secret", "openclaw-config", &secret)?;
-        if let Some(revision) = self.stays_on(id, tenant, fleetwide)
-            && let Some(pieces) = self.kept(id, &revision).await?
-        {
-            return Ok(Desired::new(pieces, revision, secret));
-        }
         let bought = tenant.spec.tier.get().storage_gib;
+        if let Some(revision) = self.stays_on(id, entry, tenant, fleetwide)
+            && let Some(pieces) = self.kept(id, tenant, &revision).await?
+        {
+            let mut desired = Desired::new(pieces, revision, secret);
+            let has = entry.claim_gib.filter(|size| *size < bought);
+            desired.too_small = has.map(|size| (size, bought));
+            return Ok(desired);
+        }
         let size = match entry.claim_gib {
             Some(size) if size < bought && !self.can_grow(fleetwide).await? => size,
             Some(size) => size.max(bought),
@@ -80,15 +83,30 @@ impl Operator {
     }
 
     /// The revision other than the fleet's that the tenant is to be on.
-    fn stays_on(&self, id: &TenantId, tenant: &Tenant, fleetwide: &Fleetwide) -> Option<String> {
-        let status = tenant.status.as_ref()?;
-        let current = status.revision.clone()?;
-        let respecified = status.observed_generation != tenant.metadata.generation;
+    fn stays_on(
+        &self,
+        id: &TenantId,
+        entry: &Entry,
+        tenant: &Tenant,
+        fleetwide: &Fleetwide,
+    ) -> Option<String> {
+        // A Tenant that was made again says nothing: its namespace knows.
+        let (current, respecified) = match &tenant.status {
+            Some(status) => {
+                let same = status.observed_generation == tenant.metadata.generation;
+                (status.revision.clone()?, !same)
+            }
+            None => (entry.revision.clone()?, false),
+        };
+        // A new binary cannot render what an old one did, so a changed spec joins.
+        if respecified {
+            return None;
+        }
         match self.orders.of(id) {
-            Some(Order::Back(revision)) if !respecified => Some(revision),
-            Some(_) => None,
-            // A new binary cannot render what an old one did, so a changed spec joins.
-            None => Some(current).filter(|it| *it != fleetwide.revision && !respecified),
+            Some(Order::Back(revision)) => Some(revision),
+            Some(Order::Join(revision)) if revision == fleetwide.revision => None,
+            // What an earlier rollout admitted is not admitted to this one.
+            Some(Order::Join(_)) | None => Some(current).filter(|it| *it != fleetwide.revision),
         }
     }
 

@@ -18,6 +18,7 @@ use serde_json::json;
 use super::{FINALIZER, Failure, Operator, status};
 use crate::{
     kind::Kind,
+    source::Source,
     world::{Entry, MANAGER},
 };
 
@@ -36,7 +37,12 @@ impl Operator {
         if !tenant.finalizers().iter().any(|finalizer| finalizer == FINALIZER) {
             return Ok(None);
         }
-        if tenant.spec.state != State::Deleted {
+        // Git alone says so, where it says something.
+        let lives = match &entry.source {
+            Source::Good(wanted) => wanted.spec.state != State::Deleted,
+            _ => tenant.spec.state != State::Deleted,
+        };
+        if lives {
             tracing::warn!(tenant = %id, "its Tenant was deleted, its spec says that it lives");
             self.release(tenant).await?;
             return Ok(None);
@@ -58,6 +64,7 @@ impl Operator {
             && namespaces.get_metadata_opt(&namespace).await?.is_none()
         {
             renderings::remove(&self.store, id).await?;
+            self.metrics.healthy(id, None);
             self.release(tenant).await?;
             tracing::info!(tenant = %id, "ended");
             return Ok(None);

@@ -19,13 +19,16 @@ use crate::{
 const MOST_BYTES: u64 = 16 << 20;
 
 impl Operator {
-    /// The objects that the tenant had on that revision.
+    /// The objects that the tenant had on that revision, with the spec that it has now.
     pub(super) async fn kept(
         &self,
         id: &TenantId,
+        tenant: &Tenant,
         revision: &str,
     ) -> Result<Option<Vec<Piece>>, Failure> {
-        let Some(kept) = renderings::get(&self.store, id, revision).await? else {
+        let spec = digest(tenant)?;
+        let kept = renderings::get(&self.store, id, revision).await?;
+        let Some(kept) = kept.filter(|kept| kept.spec == spec) else {
             tracing::warn!(tenant = %id, revision, "nothing was kept of it");
             return Ok(None);
         };
@@ -42,10 +45,9 @@ impl Operator {
         tenant: &Tenant,
         desired: &Desired,
     ) -> Result<(), Failure> {
-        let spec = serde_json::to_vec(&tenant.spec).map_err(Unreadable::from)?;
         let kept = Kept {
             revision: desired.revision.clone(),
-            spec: Digest::of(&spec).to_string(),
+            spec: digest(tenant)?,
             digest: desired.objects.to_string(),
         };
         if self.world.with(id, |entry| entry.memory.kept.last() == Some(&kept)) {
@@ -66,4 +68,9 @@ impl Operator {
         self.world.with(id, |entry| entry.memory.keep(kept));
         Ok(())
     }
+}
+
+/// The digest of the tenant's spec.
+fn digest(tenant: &Tenant) -> Result<String, Unreadable> {
+    Ok(Digest::of(&serde_json::to_vec(&tenant.spec)?).to_string())
 }

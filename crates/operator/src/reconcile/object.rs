@@ -7,22 +7,24 @@ use kube::{
     api::{DeleteParams, Patch, PatchParams},
 };
 use oc_domain::{
-    TenantId,
+    TenantId, TenantSpec,
     tenant::{API_VERSION, State, Tenant},
 };
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use super::{Failure, Operator};
 use crate::{
+    digest::Digest,
     kind::Kind,
+    piece::Unreadable,
     source::{Source, Wanted},
-    world::{Entry, MANAGER, version},
+    world::{Entry, MANAGER, specified, version},
 };
 
 /// Keeps a `Tenant` until nothing is left of it.
 pub(crate) const FINALIZER: &str = "openclaw.cloud/cleanup";
 /// Annotations of a `Tenant`: the commit that its spec came with, and the trace of that.
-pub(super) const COMMIT: &str = "openclaw.cloud/commit";
+pub(crate) const COMMIT: &str = "openclaw.cloud/commit";
 pub(super) const TRACE: &str = "openclaw.cloud/trace";
 
 impl Operator {
@@ -42,12 +44,23 @@ impl Operator {
                 };
             }
         };
-        let known = known.filter(|tenant| !is_other(tenant, wanted));
+        let lives = wanted.spec.state != State::Deleted;
+        if let Some(tenant) = &known
+            && lives
+            && tenant.spec.state == State::Deleted
+        {
+            // The API takes no other state after that one: the object is made again.
+            return self.removed(tenant).await.map(|()| Some(Arc::clone(tenant)));
+        }
+        let known = known.filter(|tenant| !is_other(tenant, entry, wanted));
         match known {
-            Some(tenant) => self.removed(&tenant).await.map(|()| Some(tenant)),
+            Some(tenant) => {
+                self.world.with(id, |it| *it.memory.specified.get_or_insert(entry.specified));
+                self.removed(&tenant).await.map(|()| Some(tenant))
+            }
             // Somebody took away what git wants: it comes back when it is gone.
             None if is_leaving(entry) => Ok(entry.tenant.clone()),
-            None if wanted.spec.state == State::Deleted && is_gone(entry) => Ok(None),
+            None if !lives && is_gone(entry) => Ok(None),
             None => {
                 let tenant = self.put(id, wanted).await?;
                 self.removed(&tenant).await?;
@@ -75,22 +88,34 @@ impl Operator {
         tracing::info!(tenant = %id, commit = %origin.commit, trace = origin.trace, "specified");
         let params = PatchParams::apply(MANAGER).force();
         let tenants: Api<Tenant> = Api::all(self.client.clone());
-        let tenant = tenants.patch(id.as_str(), &params, &Patch::Apply(object)).await?;
+        let mut tenant = tenants.patch(id.as_str(), &params, &Patch::Apply(object)).await?;
+        // What others have added to a spec is no apply's to remove.
+        let (is, should) = (spec(&tenant.spec)?, spec(&wanted.spec)?);
+        if let Some(change) = difference(&is, &should) {
+            let params =
+                PatchParams { field_manager: Some(MANAGER.to_owned()), ..Default::default() };
+            let patch = Patch::Merge(json!({ "spec": change }));
+            tenant = tenants.patch(id.as_str(), &params, &patch).await?;
+        }
+        let fields = specified(&tenant.metadata);
         self.world.with(id, |entry| {
             entry.memory.to_apply = Some(origin.committed_at);
             entry.memory.to_ready = Some(origin.committed_at);
+            entry.memory.specified = Some(fields);
         });
         Ok(self.seen(id, tenant))
     }
 
     /// Notes an answer of the API.
     pub(super) fn seen(&self, id: &TenantId, mut tenant: Tenant) -> Arc<Tenant> {
+        let fields = specified(&tenant.metadata);
         tenant.metadata.managed_fields = None;
         let tenant = Arc::new(tenant);
         self.world.with(id, |entry| {
             let known = entry.tenant.as_ref().map(|known| version(&known.metadata));
             if known < Some(version(&tenant.metadata)) {
                 entry.tenant = Some(Arc::clone(&tenant));
+                entry.specified = fields;
             }
         });
         tenant
@@ -137,6 +162,29 @@ fn is_gone(entry: &Entry) -> bool {
     entry.tenant.is_none() && !entry.children.keys().any(|(kind, _)| *kind == Kind::Namespace)
 }
 
-fn is_other(tenant: &Tenant, wanted: &Wanted) -> bool {
-    tenant.spec != wanted.spec || is_unguarded(tenant)
+fn is_other(tenant: &Tenant, entry: &Entry, wanted: &Wanted) -> bool {
+    let taken = match entry.memory.specified {
+        Some(fields) => fields != entry.specified,
+        None => entry.specified == Digest::NONE,
+    };
+    tenant.spec != wanted.spec || is_unguarded(tenant) || taken
+}
+
+fn spec(spec: &TenantSpec) -> Result<Value, Failure> {
+    Ok(serde_json::to_value(spec).map_err(Unreadable::from)?)
+}
+
+/// The merge patch that makes one value the other; nothing where they are the same.
+fn difference(is: &Value, should: &Value) -> Option<Value> {
+    let (Value::Object(is_fields), Value::Object(fields)) = (is, should) else {
+        return (is != should).then(|| should.clone());
+    };
+    let removed = is_fields.keys().filter(|key| !fields.contains_key(*key));
+    let mut patch: Map<String, Value> = removed.map(|key| (key.clone(), Value::Null)).collect();
+    for (key, value) in fields {
+        if let Some(change) = difference(is_fields.get(key).unwrap_or(&Value::Null), value) {
+            patch.insert(key.clone(), change);
+        }
+    }
+    (!patch.is_empty()).then_some(Value::Object(patch))
 }

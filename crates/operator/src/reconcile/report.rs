@@ -27,7 +27,7 @@ use super::{
     status::{self, Facts, READY},
 };
 use crate::{
-    health::{Action, Assessment, Episode, Input, Problem, Waiting, assess, notices},
+    health::{Action, Assessment, Episode, Input, Pod, Problem, Waiting, assess, notices},
     source::Source,
     world::{Entry, MANAGER},
 };
@@ -81,6 +81,7 @@ impl Operator {
             tenant,
             source: &source,
             desired,
+            refused_volume: done.refused_volume.as_deref(),
             fields,
             standing,
             assessment: &assessment,
@@ -119,13 +120,17 @@ impl Operator {
             }
             _ => None,
         };
-        let creating = entry
-            .pods
-            .iter()
-            .find(|pod| pod.waiting == Some(Waiting::Creating) && lasts(pod.created, MOUNTED_BY));
+        let is_creating = |pod: &&Pod| pod.waiting == Some(Waiting::Creating);
+        let creating = entry.pods.iter().find(is_creating).filter(|_| expected_since.is_some());
         let mount = match creating {
-            Some(pod) => self.failed_mount(id, &pod.name).await?,
-            None => None,
+            Some(pod) if lasts(pod.created, MOUNTED_BY) => {
+                // The reason alone: without it the pod is looked after all the same.
+                self.failed_mount(id, &pod.name).await.unwrap_or_else(|failure| {
+                    tracing::warn!(tenant = %id, error = %chain(&failure), "no events are read");
+                    None
+                })
+            }
+            _ => None,
         };
         input.replica_failure = refusal.as_deref();
         input.failed_mount = mount.as_deref();
@@ -142,6 +147,11 @@ impl Operator {
                 assessment.ready = false;
                 assessment.problem.get_or_insert(Problem::Starting);
             }
+        }
+        // Nobody tells of events either.
+        if let Some(pod) = creating {
+            let seconds = if lasts(pod.created, MOUNTED_BY) { 15 } else { MOUNTED_BY };
+            ask_again(seconds * 1000);
         }
         // Whether a pod is refused is asked, since nobody tells.
         if let Some(since) = expected_since.filter(|_| entry.pods.is_empty()) {

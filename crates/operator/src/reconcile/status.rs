@@ -20,6 +20,8 @@ pub(super) struct Facts<'a> {
     pub(super) tenant: &'a Tenant,
     pub(super) source: &'a Source,
     pub(super) desired: &'a Desired,
+    /// Why the volume claim is not as it should be.
+    pub(super) refused_volume: Option<&'a str>,
     /// What is ours of the objects.
     pub(super) fields: Digest,
     pub(super) standing: &'a Standing,
@@ -82,6 +84,10 @@ impl Facts<'_> {
     }
 
     fn volume(&self) -> Option<Condition> {
+        if let Some(why) = self.refused_volume {
+            let message = format!("the claim stays as it is, all else of the tier holds: {why}");
+            return Some(condition(VOLUME, false, "Refused", &message));
+        }
         let (size, bought) = self.desired.too_small?;
         let message = format!(
             "the volume has {size} GiB and the tier gives {bought}: its storage class cannot grow \

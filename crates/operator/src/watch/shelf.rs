@@ -5,19 +5,19 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::{Namespace, PersistentVolumeClaim, Pod};
 use kube::{Resource, ResourceExt as _, core::PartialObjectMeta};
 use oc_domain::{TenantId, tenant::Tenant};
-use oc_manifests::{TENANT, TIER};
+use oc_manifests::{REVISION, TIER};
 
 use crate::{
     health,
     kind::Kind,
-    world::{Child, Entry, version},
+    world::{Child, Entry, specified, version},
 };
 
 /// A place for objects of one kind.
 pub(super) trait Shelf<K: Resource> {
-    /// Whose an object is.
+    /// Whose an object is: by its namespace, since labels can be edited and copied.
     fn owner(&self, object: &K) -> Option<TenantId> {
-        object.meta().labels.as_ref()?.get(TENANT)?.parse().ok()
+        tenant_of(object.meta().namespace.as_deref()?)
     }
 
     /// Notes an object; whether it is news.
@@ -46,7 +46,8 @@ impl Shelf<Tenant> for Tenants {
         if known >= Some(version(&tenant.metadata)) {
             return false;
         }
-        // Half of its size, and nobody reads it.
+        entry.specified = specified(&tenant.metadata);
+        // Half of its size, and nobody else reads it.
         tenant.metadata.managed_fields = None;
         entry.tenant = Some(Arc::new(tenant));
         true
@@ -83,9 +84,14 @@ impl<K: Resource> Shelf<K> for Children {
 }
 
 impl Shelf<PartialObjectMeta<Namespace>> for Namespaces {
+    fn owner(&self, namespace: &PartialObjectMeta<Namespace>) -> Option<TenantId> {
+        tenant_of(&namespace.name_any())
+    }
+
     fn put(&self, entry: &mut Entry, object: PartialObjectMeta<Namespace>) -> bool {
         // Which way a resize goes.
         entry.tier = object.labels().get(TIER).cloned();
+        entry.revision = object.annotations().get(REVISION).cloned();
         Children(Kind::Namespace).put(entry, object)
     }
 
@@ -141,6 +147,12 @@ impl Shelf<Pod> for Pods {
     fn names(&self, entry: &Entry) -> Vec<String> {
         entry.pods.iter().map(|pod| pod.name.clone()).collect()
     }
+}
+
+/// Whose namespace that is.
+fn tenant_of(namespace: &str) -> Option<TenantId> {
+    let id: TenantId = namespace.strip_prefix("customer-")?.parse().ok()?;
+    (id.namespace() == namespace).then_some(id)
 }
 
 /// What a claim asks for.

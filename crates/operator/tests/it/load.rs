@@ -5,7 +5,7 @@ use std::{collections::HashMap, fs, hash::Hash, time::Duration};
 
 use futures::{StreamExt as _, pin_mut};
 use jiff::Timestamp;
-use k8s_openapi::{api::core::v1::Pod, serde::de::DeserializeOwned};
+use k8s_openapi::api::core::v1::Pod;
 use kube::{
     Api, Resource, ResourceExt as _,
     runtime::{
@@ -17,6 +17,7 @@ use oc_domain::{TenantId, tenant::Tenant};
 use oc_manifests::TENANT;
 use oc_sandbox::operator::{Stack, USER};
 use oc_service::Clock;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 

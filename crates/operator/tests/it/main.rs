@@ -8,5 +8,15 @@
     reason = "a test fails by panicking"
 )]
 
+mod crash;
+mod drift;
+mod fleet;
+mod leader;
 mod lifecycle;
+mod living;
+mod load;
+mod resize;
+mod rights;
+mod sick;
 mod support;
+mod waves;

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use k8s_openapi::api::core::v1::{Namespace, Pod};
+use k8s_openapi::api::core::v1::{Namespace, PersistentVolumeClaim, Pod};
 use kube::{
     Api, Client, ResourceExt as _,
     api::{DynamicObject, ListParams},
     discovery::ApiResource,
 };
 use oc_domain::{
-    AccountId, TenantId, TierId,
+    AccountId, TenantId, TenantSpec, TierId,
     catalog::{Locale, ModelId, Thinking},
     tenant::{Phase, Tenant},
 };
@@ -92,6 +92,22 @@ pub(crate) async fn phase(stack: &Stack, id: &TenantId, phase: Phase) -> Tenant 
     }
 }
 
+/// Pushes another spec, and waits until the tenant has it and is in that phase.
+pub(crate) async fn change(stack: &Stack, id: &TenantId, spec: &Value, phase: Phase) -> Tenant {
+    stack.push(&[(id, spec.clone())]).await.unwrap();
+    let wanted: TenantSpec = serde_json::from_value(spec.clone()).unwrap();
+    let client = stack.client().unwrap();
+    wait(stack, &format!("{id} to be {phase} with {spec}"), async || {
+        let tenant = tenant(&client, id).await.filter(|tenant| tenant.spec == wanted);
+        Ok(tenant.filter(|tenant| {
+            let status = tenant.status.clone().unwrap_or_default();
+            let now = status.observed_generation == tenant.metadata.generation;
+            now && status.phase == Some(phase)
+        }))
+    })
+    .await
+}
+
 /// Waits for something; what the operator logged last is in the panic.
 pub(crate) async fn wait<T>(
     stack: &Stack,
@@ -104,7 +120,7 @@ pub(crate) async fn wait<T>(
     }
 }
 
-fn tail(stack: &Stack) -> String {
+pub(crate) fn tail(stack: &Stack) -> String {
     let log = stack.log(0).unwrap_or_default();
     let lines: Vec<&str> = log.lines().collect();
     lines[lines.len().saturating_sub(30)..].join("\n")
@@ -119,6 +135,17 @@ pub(crate) async fn gone(stack: &Stack, id: &TenantId) {
         Ok((namespace.is_none() && tenant(&client, id).await.is_none()).then_some(()))
     })
     .await;
+}
+
+/// What the proxies know of a tenant.
+pub(crate) async fn row(stack: &Stack, id: &TenantId) -> tenants::Tenant {
+    tenants::find(&stack.store, id).await.unwrap().unwrap().0
+}
+
+/// The claim of a tenant's volume.
+pub(crate) async fn claim(client: &Client, id: &TenantId) -> PersistentVolumeClaim {
+    let claims: Api<PersistentVolumeClaim> = Api::namespaced(client.clone(), &id.namespace());
+    claims.get("openclaw-state").await.unwrap()
 }
 
 /// The pods of a tenant that are not on their way out.

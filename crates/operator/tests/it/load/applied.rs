@@ -15,15 +15,17 @@ async fn one_pushed_spec_a_second_is_applied_soon() {
     let stack = Stack::start(setup()).await.unwrap();
     let others = draw(0..fleet);
     pay_for(&stack, &others).await;
-    provision(&stack, &others, |_| "suspended").await;
+    // A change of each of these.
+    let changed = &others[..pushes / 2];
+    let state = |number| if number < changed.len() { "active" } else { "suspended" };
+    provision(&stack, &others, state).await;
     let ids = draw(fleet..fleet + pushes / 2);
     pay_for(&stack, &ids).await;
     let pushing = async {
         let mut beat = interval(Duration::from_secs(1));
         let mut pushed = HashMap::new();
-        for id in &ids {
-            // A new tenant, and then a larger one.
-            for (generation, tier) in [(1, "starter"), (2, "pro")] {
+        for (new, old) in ids.iter().zip(changed) {
+            for (id, generation, tier) in [(new, 1, "starter"), (old, 2, "pro")] {
                 beat.tick().await;
                 pushed.insert((id.clone(), generation), now());
                 stack.push(&[(id, spec(tier, "active"))]).await.unwrap();

@@ -55,7 +55,9 @@ async fn one_checkout_a_second_is_an_agent_soon() {
     let deployments = first(&stack, |one: &PartialObjectMeta<Deployment>| owner(one), count + 1);
     let pods = first(&stack, |one: &Pod| ready_pod(one), count + 1);
     let (paid, deployments, pods) = tokio::join!(paying, deployments, pods);
-    let sql = "select account_id, tenant_id, extract(epoch from done_at) from spec_changes
+    let sql = "select account_id, tenant_id, extract(epoch from done_at)
+        from spec_changes
+        join tenants on tenants.id = tenant_id
         where status = 'committed'";
     let (mut pushed, mut applied, mut ready) = (Vec::new(), Vec::new(), Vec::new());
     for row in execute(&stack, sql).await.lines() {

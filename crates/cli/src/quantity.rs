@@ -1,7 +1,8 @@
 //! Kubernetes' quantities: `1`, `1000m` and `1e0` are one amount, and the API writes its own form.
 
 /// Whether a place of an object holds a quantity.
-pub(super) fn is_at(pointer: &str) -> bool {
+#[cfg(feature = "cluster")]
+pub(crate) fn is_at(pointer: &str) -> bool {
     let within = ["/resources/requests/", "/resources/limits/"];
     within.iter().any(|part| pointer.contains(part))
         || pointer.ends_with("/sizeLimit")
@@ -9,8 +10,11 @@ pub(super) fn is_at(pointer: &str) -> bool {
         || pointer.starts_with("/spec/limits/")
 }
 
+/// Billionths of one.
+const NANOS: i128 = 1_000_000_000;
+
 /// How much `text` is, in billionths; nothing for what is no quantity.
-pub(super) fn nanos(text: &str) -> Option<i128> {
+pub(crate) fn nanos(text: &str) -> Option<i128> {
     let end = text.find(|c: char| !(c.is_ascii_digit() || "+-.".contains(c)));
     let (number, unit) = text.split_at(end.unwrap_or(text.len()));
     let (numerator, shift) = unit_of(unit)?;
@@ -21,9 +25,22 @@ pub(super) fn nanos(text: &str) -> Option<i128> {
 }
 
 /// How many gibibytes hold `text`.
-pub(super) fn gibi(text: &str) -> Option<u32> {
-    const GIBI: i128 = 1_000_000_000 << 30;
+#[cfg(feature = "cluster")]
+pub(crate) fn gibi(text: &str) -> Option<u32> {
+    const GIBI: i128 = NANOS << 30;
     u32::try_from((nanos(text)? + GIBI - 1) / GIBI).ok()
+}
+
+/// How many mebibytes hold `text`.
+pub(crate) fn mebi(text: &str) -> Option<u64> {
+    const MEBI: i128 = NANOS << 20;
+    u64::try_from((nanos(text)? + MEBI - 1) / MEBI).ok()
+}
+
+/// How many thousandths hold `text`.
+pub(crate) fn millis(text: &str) -> Option<u64> {
+    const MILLI: i128 = NANOS / 1000;
+    u64::try_from((nanos(text)? + MILLI - 1) / MILLI).ok()
 }
 
 /// A unit as a factor and a power of ten.
