@@ -111,12 +111,11 @@ fn tiers() {
 }
 
 fn niches() {
-    let mut all = table(["NICHE", "STATUS", "TITLE", "TÍTULO", "TOOLS", "CONNECTIONS"]);
+    let mut all = table(["NICHE", "TITLE", "TÍTULO", "TOOLS", "CONNECTIONS"]);
     for id in NicheId::VARIANTS {
         let niche = id.get();
         all.add_row([
             id.to_string(),
-            word(&niche.status),
             niche.title.get(Locale::En).to_owned(),
             niche.title.get(Locale::PtBr).to_owned(),
             words(&niche.tools),

@@ -26,7 +26,7 @@ mod provider;
 mod tier;
 
 pub use model::{Model, ModelId};
-pub use niche::{Niche, NicheId, NicheStatus, Templates, Tool};
+pub use niche::{Niche, NicheId, Templates, Tool};
 pub use provider::{Auth, Mcp, Nango, Provider, ProviderId, Server, Transport};
 pub use tier::{Family, Isolation, Limit, Range, Tier, TierId};
 

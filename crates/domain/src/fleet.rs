@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::{
-    catalog::{Isolation, Limit, NicheStatus, TierId},
+    catalog::{Isolation, Limit, TierId},
     diagnostic::{Diagnostic, alternatives},
     document,
     inventory::{self, Inventory, Pool},
@@ -177,13 +177,6 @@ fn warn(inventory: &Inventory, tenants: &[Tenant], diagnostics: &mut Vec<Diagnos
     let mut dedicated = Vec::new();
     let mut shared = 0_usize;
     for tenant in tenants.iter().filter(|tenant| tenant.spec.state != State::Deleted) {
-        if tenant.spec.niche.get().status == NicheStatus::InPreparation {
-            let message = format!(
-                "niche \"{}\" is in preparation: a generic prompt is used",
-                tenant.spec.niche
-            );
-            diagnostics.push(Diagnostic::warning(&tenant.path, "/spec/niche", message));
-        }
         if tenant.spec.runs() {
             match tenant.spec.tier.get().isolation {
                 Isolation::Dedicated => dedicated.push(tenant),

@@ -15,14 +15,15 @@ use arc_swap::ArcSwapOption;
 use kube::{Client, runtime::events::Recorder};
 use oc_domain::{AccountId, TenantId, tenant::State};
 use oc_platform_token::SigningKey;
-use oc_service::{Clock, chain};
+use oc_service::{CALL, Clock, chain, join_trace};
 use oc_store::Store;
 use oc_streams::Bulletin;
 use tokio::time::{Instant, timeout};
+use tracing::{Instrument as _, Span};
 
 use crate::{
     failure::Failure, fleetwide::Fleetwide, metrics::Metrics, orders::Orders, queue::Queue,
-    world::World,
+    source::Source, world::World,
 };
 
 mod converge;
@@ -78,7 +79,8 @@ impl Operator {
     /// Looks at a tenant, and says when to look again.
     async fn look(&self, id: &TenantId) {
         let began = Instant::now();
-        let outcome = timeout(LIMIT, self.reconcile(id)).await.unwrap_or(Err(Failure::Slow));
+        let look = timeout(LIMIT, self.reconcile(id)).instrument(self.span(id));
+        let outcome = look.await.unwrap_or(Err(Failure::Slow));
         self.metrics.reconciled(began.elapsed(), outcome.as_ref().err());
         match outcome {
             Ok(again) => {
@@ -101,6 +103,21 @@ impl Operator {
                 self.queue.add_after(id, pause);
             }
         }
+    }
+
+    /// While a commit is on its way, looks at its tenant are part of the trace that it names, from
+    /// Stripe's event on.
+    fn span(&self, id: &TenantId) -> Span {
+        let entry = self.world.entry(id);
+        let Source::Good(wanted) = &entry.source else { return Span::none() };
+        let arrives = entry.memory.to_ready.is_some()
+            || entry.tenant.as_ref().is_none_or(|tenant| tenant.spec != wanted.spec);
+        let Some(trace) = wanted.origin.trace.as_ref().filter(|_| arrives) else {
+            return Span::none();
+        };
+        let span = tracing::info_span!(target: CALL, "tenant.look", tenant = %id, commit = %wanted.origin.commit);
+        join_trace(&span, trace);
+        span
     }
 
     async fn reconcile(&self, id: &TenantId) -> Result<Option<Duration>, Failure> {

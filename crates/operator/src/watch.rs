@@ -28,6 +28,7 @@ use crate::{kind::Kind, queue::Queue, world::World};
 
 mod shelf;
 
+pub(crate) use shelf::gib;
 use shelf::{Children, Claims, Namespaces, Pods, Shelf, Tenants};
 
 /// The watches of one leader.

@@ -73,6 +73,8 @@ pub(crate) struct Memory {
     pub(crate) episode: Option<health::Episode>,
     /// The renderings that are stored of it, the newest last.
     pub(crate) kept: Vec<Kept>,
+    /// What pods have in their volumes was applied, and not all of them have been told.
+    pub(crate) stale_files: bool,
     /// The Deployment was applied, and nobody has seen that its controller knows.
     pub(crate) unsettled: bool,
     /// When the commit was made that is on its way, until it is applied, and until it is ready.

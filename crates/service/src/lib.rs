@@ -45,4 +45,4 @@ pub use lifecycle::Lifecycle;
 pub use readiness::Readiness;
 pub use run::{main, serve};
 pub use secret::secret;
-pub use telemetry::CALL;
+pub use telemetry::{CALL, join_trace};

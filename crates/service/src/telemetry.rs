@@ -8,12 +8,20 @@ use std::{
 
 use anyhow::Result;
 use axum::http::Uri;
-use opentelemetry::{KeyValue, trace::TracerProvider as _};
+use opentelemetry::{
+    Context, KeyValue,
+    trace::{
+        SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState,
+        TracerProvider as _,
+    },
+};
 use opentelemetry_otlp::{SpanExporter, WithExportConfig as _};
 use opentelemetry_sdk::{
     Resource,
     trace::{Sampler, SdkTracerProvider},
 };
+use tracing::Span;
+use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use tracing_subscriber::{
     EnvFilter, Layer, Registry,
     filter::{LevelFilter, ParseError, Targets},
@@ -32,6 +40,17 @@ pub const CALL: &str = "oc_service::call";
 /// The target of the spans of tasks: for the log alone, since a trace that lasts as long as the
 /// process is none.
 pub(crate) const TASK: &str = "oc_service::task";
+
+/// Makes a span part of a trace that began elsewhere, by its W3C id of 32 hexadecimal digits. Such a
+/// trace is kept, whatever part of the traces begun here is; without an endpoint nothing is.
+pub fn join_trace(span: &Span, trace: &str) {
+    let Ok(id) = TraceId::from_hex(trace) else { return };
+    // Whoever began it told no span's id: all that join it have the same parent, which is not there.
+    let parent = SpanId::from_bytes(*id.to_bytes().last_chunk().unwrap_or(&[1; 8]));
+    let context = SpanContext::new(id, parent, TraceFlags::SAMPLED, true, TraceState::default());
+    // Refused only where a layer for traces is missing, or the span is none.
+    let _ = span.set_parent(Context::new().with_remote_span_context(context));
+}
 
 /// The name and version of the binary.
 #[derive(Clone, Debug)]

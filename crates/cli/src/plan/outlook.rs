@@ -97,6 +97,7 @@ pub(crate) struct TierOutlook {
 /// All money.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_field_names, reason = "the unit is in every name, and there are two")]
 pub(crate) struct Totals {
     pub revenue_cents: u64,
     pub cluster_cents: u64,

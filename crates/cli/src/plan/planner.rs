@@ -142,7 +142,7 @@ impl Planner {
     pub(crate) fn requested(&self, subject: &Subject, pool: Pool) -> Amount {
         let each = |(tier, counts): (&TierId, &Counts)| {
             let wanted = self.demand.tier(*tier);
-            let here = if wanted.pool == pool { 1 } else { 0 };
+            let here = u64::from(wanted.pool == pool);
             let resting = wanted.resting.times(counts.held + counts.suspended);
             wanted.running.times(counts.running).plus(resting).times(here)
         };

@@ -118,16 +118,13 @@ pub(super) fn states(counts: Counts) -> String {
     let Counts { running, held, suspended, deleted } = counts;
     let tenants = running + held + suspended;
     let noun = if tenants == 1 { "tenant" } else { "tenants" };
-    let mut text = format!("{} {noun}: {} running", number(tenants), number(running));
-    for (count, name) in [(held, "held"), (suspended, "suspended")] {
+    let mut parts = vec![format!("{} {noun}: {} running", number(tenants), number(running))];
+    for (count, name) in [(held, "held"), (suspended, "suspended"), (deleted, "deleted before")] {
         if count > 0 {
-            text.push_str(&format!(", {} {name}", number(count)));
+            parts.push(format!("{} {name}", number(count)));
         }
     }
-    if deleted > 0 {
-        text.push_str(&format!("; {} deleted", number(deleted)));
-    }
-    text
+    parts.join(", ")
 }
 
 fn pools(pools: &[PoolOutlook]) {

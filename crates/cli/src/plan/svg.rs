@@ -7,6 +7,8 @@ use super::{
     print::{amount, dollars, headline, is_shown, number, states},
 };
 
+use crate::failure::plural;
+
 const WIDTH: u64 = 720;
 /// Height of a line of text with its bar.
 const LINE: u64 = 24;
@@ -33,8 +35,8 @@ pub(super) fn chart(outlook: &Outlook) -> String {
     let mut drawing = Drawing { body: String::new(), y: LEFT };
     let title = headline(&outlook.totals);
     drawing.line(&title, "b");
-    let nodes = outlook.nodes;
-    drawing.line(&format!("{}; {nodes} nodes", states(outlook.tenants)), "d");
+    let nodes = plural(outlook.nodes, "node");
+    drawing.line(&format!("{}, {nodes}", states(outlook.tenants)), "d");
     for problem in &outlook.problems {
         drawing.line(&format!("impossible: {}", problem.message), "over");
     }
@@ -84,7 +86,8 @@ impl Drawing {
         for pool in outlook.pools.iter().filter(|pool| is_shown(pool)) {
             self.y += LINE / 2;
             let cost = dollars(pool.cents.cast_signed());
-            self.line(&format!("pool {}: {} nodes, {cost}", pool.pool, pool.nodes), "b");
+            let nodes = plural(pool.nodes, "node");
+            self.line(&format!("pool {}: {nodes}, {cost}", pool.pool), "b");
             for need in pool.needs.iter().filter(|need| need.allocatable.is_some()) {
                 self.need(need);
             }
@@ -103,7 +106,7 @@ impl Drawing {
         self.rectangle(BAR_LEFT, BAR * percent.min(100) / 100, class);
         let asked = amount(need.resource, need.requested);
         let most = amount(need.resource, need.allocatable.unwrap_or_default());
-        self.text(BAR_LEFT + BAR + 12, &format!("{percent} %, {asked} of {most}"), "");
+        self.text(BAR_LEFT + BAR + 12, &format!("{percent} %, {asked} of {most}"), "d");
         self.y += LINE;
     }
 
@@ -130,7 +133,7 @@ impl Drawing {
             self.rectangle(BAR_LEFT, length(cluster + model), "m");
             self.rectangle(BAR_LEFT, length(cluster), "c");
             let margin = dollars(tier.margin_cents);
-            self.text(BAR_LEFT + BAR + 12, &format!("margin {margin}"), "");
+            self.text(BAR_LEFT + BAR + 12, &format!("margin {margin}"), "d");
             self.y += LINE;
         }
         for (x, class, name) in [(0, "c", "cluster"), (90, "m", "model"), (180, "ok", "margin")] {

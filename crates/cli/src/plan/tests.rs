@@ -135,15 +135,14 @@ fn slow_pool(tier: TierId) -> Pool {
 /// The largest part of what the pools have, in millionths.
 fn slow_share(pod: [u64; 5], nodes: &[SlowNode], pools: &[Pool]) -> u64 {
     let mut largest = 0;
-    for dimension in 0..5 {
+    for (dimension, asked) in pod.into_iter().enumerate() {
         let here = nodes.iter().filter(|node| pools.contains(&node.pool));
         let total: u128 = here.map(|node| u128::from(node.whole[dimension])).sum();
-        let asked = u128::from(pod[dimension]);
         if asked == 0 || total >= u128::from(u64::MAX) {
             continue;
         }
-        let share = if total == 0 { u128::from(u64::MAX) } else { asked * 1_000_000 / total };
-        largest = largest.max(u64::try_from(share).unwrap());
+        let share = (u128::from(asked) * 1_000_000).checked_div(total);
+        largest = largest.max(share.map_or(u64::MAX, |share| u64::try_from(share).unwrap()));
     }
     largest
 }
@@ -394,8 +393,8 @@ fn volumes_over_a_nodes_limit_are_named() {
 #[test]
 fn tenants_that_do_not_fit_are_named_though_the_sums_would_do() {
     // Two nodes with 1.8 CPUs each have 3.6 together, and no place for a second 1.0 on either.
-    let node = |name: &str| machine(name, "cx23", Pool::Shared, Role::Agent);
-    let nodes = vec![node("a"), node("b")];
+    let two = ["a", "b"].map(|name| machine(name, "cx23", Pool::Shared, Role::Agent));
+    let nodes = two.to_vec();
     let found = problems("hcloud-volumes", &[(TierId::Team, 3)], nodes);
     let [(Kind::NoRoom, message)] = found.as_slice() else { panic!("{found:?}") };
     assert!(message.starts_with("1 of 3 tenants of tier team find no place"), "{message}");

@@ -29,7 +29,7 @@ impl Usage {
         let name = path.display().to_string();
         Self::parse(&read_text(path)?, assumptions).map_err(|errors| {
             let at = |(line, message): (usize, String)| {
-                Diagnostic::error(&name, &format!("line {line}"), message)
+                Diagnostic::error(&name, format!("line {line}"), message)
             };
             print_diagnostics(&errors.into_iter().map(at).collect::<Vec<_>>());
             Failure::Invalid

@@ -21,16 +21,6 @@ named! {
     }
 }
 
-/// Whether a niche has its content.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum NicheStatus {
-    /// Sold with everything it promises.
-    Active,
-    /// Valid, with a generic prompt until its content is written.
-    InPreparation,
-}
-
 /// A tool of OpenClaw that a niche lets its agent use. `exec` is none of them: no niche has a
 /// shell.
 #[derive(
@@ -69,8 +59,6 @@ pub enum Tool {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Niche {
-    /// Whether its content is there.
-    pub status: NicheStatus,
     /// Its name for customers.
     pub title: Text,
     /// One line that sells it.
@@ -155,13 +143,19 @@ impl NicheId {
         }
     }
 
-    /// Its workspace files: its own, or the generic ones while it is in preparation.
+    /// Its workspace files.
     pub fn templates(self, locale: Locale) -> Templates {
         match (self, locale) {
             (Self::Pharmacy, Locale::PtBr) => templates!("pharmacy", "pt-BR"),
             (Self::Pharmacy, Locale::En) => templates!("pharmacy", "en"),
-            (_, Locale::PtBr) => templates!("generic", "pt-BR"),
-            (_, Locale::En) => templates!("generic", "en"),
+            (Self::Legal, Locale::PtBr) => templates!("legal", "pt-BR"),
+            (Self::Legal, Locale::En) => templates!("legal", "en"),
+            (Self::RealEstate, Locale::PtBr) => templates!("real-estate", "pt-BR"),
+            (Self::RealEstate, Locale::En) => templates!("real-estate", "en"),
+            (Self::Accounting, Locale::PtBr) => templates!("accounting", "pt-BR"),
+            (Self::Accounting, Locale::En) => templates!("accounting", "en"),
+            (Self::Kintone, Locale::PtBr) => templates!("kintone", "pt-BR"),
+            (Self::Kintone, Locale::En) => templates!("kintone", "en"),
         }
     }
 }

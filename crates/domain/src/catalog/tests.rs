@@ -45,8 +45,8 @@ fn tiers_are_those_of_the_price_list() {
 }
 
 #[test]
-fn an_active_niche_is_complete_in_every_language() {
-    for id in NicheId::VARIANTS.iter().filter(|id| id.get().status == NicheStatus::Active) {
+fn a_niche_is_complete_in_every_language() {
+    for id in NicheId::VARIANTS {
         let niche = id.get();
         assert_eq!(niche.examples.len(), 6, "{id}: six example requests");
         assert!(niche.guard_rules.len() >= 5, "{id}: a regulated trade has rules");
@@ -60,6 +60,57 @@ fn an_active_niche_is_complete_in_every_language() {
         // A text left in the other language is the usual way for a translation to be missing.
         for text in niche.examples.iter().chain(&niche.guard_rules).chain([&niche.description]) {
             assert_ne!(text.get(Locale::PtBr), text.get(Locale::En), "{id}");
+        }
+    }
+}
+
+/// Headings, list items and template blocks of a text, in their order.
+fn shape(text: &str) -> Vec<&str> {
+    let marks = text.lines().filter_map(|line| line.split(' ').next());
+    marks.filter(|mark| mark.starts_with(['#', '-', '{'])).collect()
+}
+
+#[test]
+fn a_translation_has_the_shape_of_its_original() {
+    for id in NicheId::VARIANTS {
+        let [original, translation] = [Locale::PtBr, Locale::En].map(|it| id.templates(it).files());
+        for ((name, original), (_, translation)) in original.into_iter().zip(translation) {
+            assert_eq!(shape(original), shape(translation), "{id} {name}");
+            assert_ne!(original, translation, "{id} {name}");
+        }
+    }
+}
+
+/// A conversation that a niche is tried with.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Conversation {
+    id: String,
+    locale: Locale,
+    request: String,
+    must: Vec<String>,
+    never: Vec<String>,
+}
+
+#[test]
+fn the_conversations_of_a_niche_say_what_a_good_answer_is() {
+    for (niche, text) in [
+        ("legal", include_str!("../../catalog/niches/legal/conversations.json")),
+        ("real-estate", include_str!("../../catalog/niches/real-estate/conversations.json")),
+        ("accounting", include_str!("../../catalog/niches/accounting/conversations.json")),
+        ("kintone", include_str!("../../catalog/niches/kintone/conversations.json")),
+    ] {
+        let all: Vec<Conversation> = serde_json::from_str(text).unwrap();
+        let ids: BTreeSet<&str> = all.iter().map(|one| one.id.as_str()).collect();
+        assert!(all.len() >= 20 && ids.len() == all.len(), "{niche}: {}", all.len());
+        for locale in Locale::VARIANTS {
+            let count = all.iter().filter(|one| one.locale == *locale).count();
+            assert!(count >= 5, "{niche} {locale}: {count}");
+        }
+        for one in &all {
+            let texts = one.must.iter().chain(&one.never).chain([&one.request]);
+            assert!(texts.into_iter().all(|text| !text.trim().is_empty()), "{niche} {}", one.id);
+            assert!(!one.must.is_empty() && !one.never.is_empty(), "{niche} {}", one.id);
         }
     }
 }

@@ -16,6 +16,7 @@ use crate::{
     api::apply,
     kind::{Key, Kind},
     piece::Piece,
+    watch::gib,
     world::{Applied, Entry, MANAGER},
 };
 
@@ -33,7 +34,7 @@ pub(super) struct Done {
     /// Objects that did not belong there any more.
     pub(super) pruned: Vec<Key>,
     /// Why the volume claim is not as it should be.
-    pub(super) refused_volume: Option<String>,
+    pub(super) refused_volume: Option<Failure>,
 }
 
 impl Operator {
@@ -78,10 +79,10 @@ impl Operator {
                 match outcome {
                     Ok(()) => done.applied.push(piece.key.clone()),
                     // A volume that cannot be as it should keeps nothing else back.
-                    Err(Failure::Refused { message, .. })
+                    Err(failure @ Failure::Refused { .. })
                         if piece.key.0 == Kind::PersistentVolumeClaim =>
                     {
-                        done.refused_volume = Some(message);
+                        done.refused_volume = Some(failure);
                     }
                     Err(failure) => refused = refused.or(Some(failure)),
                 }
@@ -102,7 +103,13 @@ impl Operator {
             Err(failure) => return Err(self.unblock(id, piece, failure).await),
         };
         let applied = Applied { manifest: piece.digest, fields: child.fields };
+        let is_claim = piece.key.0 == Kind::PersistentVolumeClaim;
+        let claim = is_claim.then(|| serde_json::from_slice(&piece.body));
         self.world.with(id, |entry| {
+            if let Some(Ok(claim)) = claim {
+                entry.claim_gib = gib(&claim);
+            }
+            entry.memory.stale_files |= matches!(piece.key.0, Kind::ConfigMap | Kind::Secret);
             entry.see(piece.key.clone(), child);
             entry.memory.applied.get_or_insert_default().insert(piece.key.clone(), applied);
         });
@@ -197,14 +204,15 @@ fn shrinks(entry: &Entry, tenant: &Tenant) -> bool {
     })
 }
 
-/// What is applied at once, in order: what encloses the pod before it, but a smaller room only
-/// after the smaller pod.
-fn steps(todo: Vec<&Piece>, shrinks: bool) -> [Vec<&Piece>; 4] {
-    let mut steps = [const { Vec::new() }; 4];
-    let [namespace, rules, workload, room] = &mut steps;
+/// What is applied at once, in order: what encloses the pod before it, and the quota before the claim
+/// that it counts; but a smaller room only after the smaller pod.
+fn steps(todo: Vec<&Piece>, shrinks: bool) -> [Vec<&Piece>; 5] {
+    let mut steps = [const { Vec::new() }; 5];
+    let [namespace, rules, claim, workload, room] = &mut steps;
     for piece in todo {
         match piece.key.0 {
             Kind::Namespace => namespace.push(piece),
+            Kind::PersistentVolumeClaim => claim.push(piece),
             Kind::Deployment => workload.push(piece),
             Kind::ResourceQuota | Kind::LimitRange if shrinks => room.push(piece),
             _ => rules.push(piece),

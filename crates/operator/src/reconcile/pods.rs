@@ -35,7 +35,8 @@ impl Operator {
     ) -> Result<(), Failure> {
         let is_file = |kind: Kind| matches!(kind, Kind::ConfigMap | Kind::Secret);
         let replaced = done.applied.iter().any(|(kind, _)| *kind == Kind::Deployment);
-        if replaced || !done.applied.iter().any(|(kind, _)| is_file(*kind)) {
+        if replaced || !entry.memory.stale_files {
+            self.world.with(id, |entry| entry.memory.stale_files = false);
             return Ok(());
         }
         let files = desired.pieces.iter().filter(|piece| is_file(piece.key.0));
@@ -49,6 +50,7 @@ impl Operator {
                 outcome => drop(outcome?),
             }
         }
+        self.world.with(id, |entry| entry.memory.stale_files = false);
         Ok(())
     }
 

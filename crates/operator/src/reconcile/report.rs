@@ -81,7 +81,7 @@ impl Operator {
             tenant,
             source: &source,
             desired,
-            refused_volume: done.refused_volume.as_deref(),
+            refused_volume: done.refused_volume.as_ref(),
             fields,
             standing,
             assessment: &assessment,
@@ -94,7 +94,13 @@ impl Operator {
             self.keep(id, tenant, desired).await?;
         }
         let at = assessment.recheck_at.into_iter().chain(self.episode_recheck(id, now)).min();
-        Ok(at.map(|at| Duration::try_from(at.duration_since(now)).unwrap_or_default()))
+        let again = at.map(|at| Duration::try_from(at.duration_since(now)).unwrap_or_default());
+        let Some(refused) = done.refused_volume else { return Ok(again) };
+        // It may be taken another time: a claim grows only when it is bound.
+        if let Some(again) = again {
+            self.queue.add_after(id, again);
+        }
+        Err(refused)
     }
 
     async fn assess(

@@ -21,7 +21,7 @@ pub(super) struct Facts<'a> {
     pub(super) source: &'a Source,
     pub(super) desired: &'a Desired,
     /// Why the volume claim is not as it should be.
-    pub(super) refused_volume: Option<&'a str>,
+    pub(super) refused_volume: Option<&'a Failure>,
     /// What is ours of the objects.
     pub(super) fields: Digest,
     pub(super) standing: &'a Standing,

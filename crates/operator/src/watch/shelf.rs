@@ -109,6 +109,12 @@ const CHILD_CLAIM: Children = Children(Kind::PersistentVolumeClaim);
 
 impl Shelf<PersistentVolumeClaim> for Claims {
     fn put(&self, entry: &mut Entry, claim: PersistentVolumeClaim) -> bool {
+        // Of what we wrote ourselves we know the size before we hear of it.
+        let key = (Kind::PersistentVolumeClaim, claim.name_any());
+        let known = entry.children.get(&key).map(|known| known.version);
+        if known >= Some(version(claim.meta())) {
+            return false;
+        }
         let gib = gib(&claim);
         let resized = std::mem::replace(&mut entry.claim_gib, gib) != gib;
         CHILD_CLAIM.put(entry, claim) || resized
@@ -156,7 +162,7 @@ fn tenant_of(namespace: &str) -> Option<TenantId> {
 }
 
 /// What a claim asks for.
-fn gib(claim: &PersistentVolumeClaim) -> Option<u32> {
+pub(crate) fn gib(claim: &PersistentVolumeClaim) -> Option<u32> {
     let requests = claim.spec.as_ref()?.resources.as_ref()?.requests.as_ref()?;
     let text = &requests.get("storage")?.0;
     let gib = text.strip_suffix("Gi").and_then(|gib| gib.parse().ok());

@@ -575,7 +575,6 @@ async fn the_namespace_comes_back(stack: &Stack, id: &TenantId) {
         Ok(now.filter(|now| now.uid() != before.uid()))
     })
     .await;
-    let began = Instant::now();
     phase(stack, id, Phase::Ready).await;
     wait(
         stack,

@@ -1,6 +1,6 @@
 //! The operator may do what it does, and nothing else.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, time::Duration};
 
 use k8s_openapi::api::core::v1::{Event, Pod};
 use kube::{
@@ -9,7 +9,7 @@ use kube::{
 };
 use oc_domain::{TenantId, tenant::Phase};
 use oc_sandbox::operator::{Stack, USER};
-use oc_testkit::{Request, wait_for};
+use oc_testkit::wait_for;
 use serde_json::json;
 
 use crate::{
@@ -113,12 +113,9 @@ async fn each_right_that_it_has_is_used_and_none_is_missing() {
     let (used, allowed) = (used(&stack), allowed(&stack));
     let unused: Vec<_> = allowed.difference(&used).collect();
     assert!(unused.is_empty(), "allowed and never done: {unused:#?}");
+    // What was refused counts as well; a 403 to what is allowed is a quota's or an ending namespace's.
     let beyond: Vec<_> = used.difference(&allowed).collect();
     assert!(beyond.is_empty(), "done and not allowed: {beyond:#?}");
-    let requests = stack.cluster.requests().unwrap();
-    let is_denied = |it: &&Arc<Request>| it.user == USER && [401, 403].contains(&it.status);
-    let denied: Vec<_> = requests.iter().filter(is_denied).collect();
-    assert!(denied.is_empty(), "{denied:#?}");
 }
 
 fn logs(stack: &Stack) -> String {

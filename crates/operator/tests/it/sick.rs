@@ -160,8 +160,7 @@ async fn is_replaced_within_the_budget(one: &Patient<'_>) {
     one.is_ready().await;
     let took = failed.elapsed();
     assert!(took > Duration::from_secs(38), "after {took:?} it is replaced");
-    assert!(took < Duration::from_secs(60), "after {took:?} it is ready again");
-    println!("replaced after {:.1?}, ready after {took:.1?}", replaced - failed);
+    assert!(took < Duration::from_mins(1), "after {took:?} it is ready again");
     tokio::time::sleep(Duration::from_millis(1100)).await;
     one.fail(Some("not-ready")).await;
     one.suffers(Phase::Degraded, "NotReady").await;
@@ -213,9 +212,7 @@ async fn says_that_its_volume_does_not_come(one: &Patient<'_>) {
     .unwrap();
     let events: Api<PodEvent> = Api::namespaced(one.client.clone(), &namespace);
     events.create(&PostParams::default(), &event).await.unwrap();
-    let began = Instant::now();
     let tenant = one.suffers(Phase::Degraded, "VolumeNotMounted").await;
-    println!("a failed mount is told after {:.1?}", began.elapsed());
     let ready = tenant.status.unwrap().conditions.remove(0);
     assert!(ready.message.contains("nvme9n9"), "{}", ready.message);
     patch(None).await;

@@ -33,11 +33,12 @@ async fn many_tenants_in_one_commit_are_applied_about_as_fast_as_can_be() {
     let mut rates = vec![alone(&mut stack, first_half, 0).await];
     let before = writes(&stack);
     let began = now();
-    let (_, took) = tokio::join!(first(&stack, ready_pod, first_half.len() + count), async {
+    let pods = first(&stack, |pod: &Pod| ready_pod(pod), first_half.len() + count);
+    let (_, (took, written)) = tokio::join!(pods, async {
         provision(&stack, ids, |_| "active").await;
-        seconds(began, now())
+        let took = seconds(began, now());
+        (took, writes(&stack) - before)
     });
-    let written = writes(&stack) - before;
     let until_ready = seconds(began, now());
     rates.push(alone(&mut stack, second_half, first_half.len() + count).await);
     let (count, bare) = (as_float(count), (rates[0] + rates[1]) / 2.0);

@@ -10,7 +10,7 @@ use serde_json::json;
 use tokio::time::sleep;
 
 use super::{
-    PATIENCE, applied_generation, draw, first, memory_mib, now, pay_for, provision, ready_pod,
+    applied_generation, draw, first, memory_mib, now, patience, pay_for, provision, ready_pod,
     seconds, size, writes,
 };
 use crate::support::{setup, spec, tenant};
@@ -61,7 +61,7 @@ async fn crash(stack: &mut Stack, id: &TenantId, tenants: usize) -> (f64, Vec<Re
     let client = stack.client().unwrap();
     let looks = "openclaw_operator_reconciles_total{outcome=\"ok\"}";
     let all = f64::from(u32::try_from(tenants).unwrap());
-    let done = wait_for(PATIENCE, "the operator to be at rest again", async || {
+    let done = wait_for(patience(), "the operator to be at rest again", async || {
         let changed = tenant(&client, id).await.and_then(|tenant| applied_generation(&tenant));
         let looked = stack.services[0].metric(looks).await? >= all;
         let depth = stack.services[0].metric("openclaw_operator_queue_depth").await?;

@@ -1,7 +1,7 @@
 //! A fleet of some tenants, and what of it a rollout changes.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::BTreeMap,
     io::{Read as _, Write as _},
     time::Duration,
 };
@@ -18,6 +18,7 @@ use kube::{
 use oc_domain::{TenantId, inventory, tenant::Tenant};
 use oc_manifests::{REVISION, TENANT};
 use oc_sandbox::operator::{Setup, Stack, USER};
+use oc_service::Clock;
 use oc_store::{
     renderings,
     rollouts::{self, Rollout, Status},
@@ -104,9 +105,11 @@ impl Fleet {
             let at = status.revised_at.as_ref().map(|at| at.0);
             Told {
                 id: tenant.name_any().parse().unwrap(),
-                tier: (status.observed_generation == tenant.metadata.generation)
-                    .then(|| tenant.spec.tier.to_string())
-                    .unwrap_or_default(),
+                tier: if status.observed_generation == tenant.metadata.generation {
+                    tenant.spec.tier.to_string()
+                } else {
+                    String::new()
+                },
                 ready: ready.is_some_and(|it| it.status == "True"),
                 applied: condition(&tenant, "Applied"),
                 unready_by_update: since.is_some() && since >= at,
@@ -174,7 +177,6 @@ impl Fleet {
     /// Waits until a rollout other than the last one has got so far; at most `parallel` are unready
     /// by it at once, and nobody is updated before its wave. Gives what `rollout status` tells.
     pub(super) async fn until(&self, status: Status, parallel: usize) -> Value {
-        let mut seen: HashMap<String, usize> = HashMap::new();
         let what = format!("the rollout to be {status}");
         let mut joined = None;
         let waited = wait_for(LONG, &what, async || {
@@ -182,8 +184,6 @@ impl Fleet {
             let rollout = self.rollout().await;
             let has = |it: &&Told| it.revision == rollout.revision;
             let unready = tenants.iter().filter(has).filter(|it| it.unready_by_update).count();
-            let most = seen.entry(rollout.revision.clone()).or_default();
-            *most = unready.max(*most);
             assert!(unready <= parallel, "{unready} at once: {tenants:#?}");
             if rollout.status == Status::Running && rollout.wave < 3 {
                 let share = [1, 10, 50][rollout.wave as usize];
@@ -199,7 +199,6 @@ impl Fleet {
             let rollout = self.rollout().await;
             panic!("{error:#}\n{rollout:#?}\n{:#?}\n{}", self.tenants().await, tail(&self.stack));
         }
-        println!("{status}: most unready at once by revision {seen:?}");
         self.status().await
     }
 
@@ -241,9 +240,10 @@ impl Fleet {
     /// Waits until everyone was looked at since the operator began, and nothing is left to do.
     pub(super) async fn is_steady(&self) {
         let looks = r#"openclaw_operator_reconciles_total{outcome="ok"}"#;
+        let everyone = u32::try_from(self.ids.len()).unwrap();
         wait(&self.stack, "everyone to be looked at", async || {
             let looks = self.stack.services[0].metric(looks).await?;
-            Ok((looks >= self.ids.len() as f64).then_some(()))
+            Ok((looks >= f64::from(everyone)).then_some(()))
         })
         .await;
         self.settled().await;
@@ -274,7 +274,7 @@ impl Fleet {
     /// which is the same but for its name and one more file, and the newer one has paused.
     pub(super) async fn was_rendered_by_an_older_one(&self, older: &str) {
         let (store, newer) = (&self.stack.store, self.revision().await);
-        let now = jiff::Timestamp::now();
+        let now = Clock::system().now();
         let tenants: Api<Tenant> = Api::all(self.client());
         for id in &self.ids {
             let mut kept = renderings::get(store, id, &newer).await.unwrap().unwrap();
