@@ -135,8 +135,6 @@ impl Drop for Turn {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
     use tokio::time::timeout;
 
     use super::*;

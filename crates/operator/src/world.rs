@@ -269,11 +269,11 @@ mod tests {
 
     use super::*;
 
-    fn metadata(value: serde_json::Value) -> ObjectMeta {
+    fn metadata(value: Value) -> ObjectMeta {
         serde_json::from_value(value).unwrap_or_default()
     }
 
-    fn entry(manager: &str, operation: &str, fields: &serde_json::Value) -> serde_json::Value {
+    fn entry(manager: &str, operation: &str, fields: &Value) -> Value {
         json!({ "manager": manager, "operation": operation, "fieldsV1": fields,
             "apiVersion": "v1", "fieldsType": "FieldsV1", "time": "2026-11-21T00:00:00Z" })
     }
@@ -281,7 +281,7 @@ mod tests {
     #[test]
     fn only_the_fields_of_our_applies_count() {
         let (a, b) = (json!({ "f:data": { "f:a": {} } }), json!({ "f:data": {} }));
-        let with = |entries: &[serde_json::Value]| {
+        let with = |entries: &[Value]| {
             let all = metadata(json!({ "resourceVersion": "7", "managedFields": entries }));
             Child::of(&all).fields
         };

@@ -89,7 +89,7 @@ async fn all_is_as_git_says_whatever_is_killed() {
     let first = rand::random::<bool>();
     for story in 0..size.stories {
         // Half of them with a second replica.
-        tell(&size, 1 + usize::from(first ^ (story % 2 == 1))).await;
+        Box::pin(tell(&size, 1 + usize::from(first ^ (story % 2 == 1)))).await;
     }
 }
 

@@ -279,7 +279,7 @@ async fn a_sick_agent_is_told_by_its_reason_and_a_pod_that_stops_answering_is_re
         for one in [&stops, &crashes, &grows, &unpulled, &unmounted, &refused] {
             one.is_ready().await;
         }
-        let (_, crashing, killed, ..) = tokio::join!(
+        let ((), crashing, killed, ..) = tokio::join!(
             is_replaced_within_the_budget(&stops),
             is_told_and_left_alone(&crashes, "crash-loop", "CrashLoop"),
             is_told_and_left_alone(&grows, "out-of-memory", "OutOfMemory"),

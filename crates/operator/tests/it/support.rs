@@ -156,18 +156,6 @@ pub(crate) async fn pods(client: &Client, id: &TenantId) -> Vec<Pod> {
     pods
 }
 
-/// An object of a tenant's namespace, as it is.
-pub(crate) async fn object(
-    client: &Client,
-    resource: &ApiResource,
-    id: &TenantId,
-    name: &str,
-) -> Option<DynamicObject> {
-    let objects: Api<DynamicObject> =
-        Api::namespaced_with(client.clone(), &id.namespace(), resource);
-    objects.get_opt(name).await.unwrap()
-}
-
 /// A condition of a tenant, as `status reason`.
 pub(crate) fn condition(tenant: &Tenant, type_: &str) -> String {
     let status = tenant.status.clone().unwrap_or_default();

@@ -135,7 +135,7 @@ where
 fn resources(truth: &Truth) -> Vec<ApiResource> {
     let id: TenantId = "any".parse().unwrap();
     let spec = crate::support::spec("starter", "active");
-    let mut objects = render(&id, &spec, truth, Overlay::default());
+    let mut objects = render(&id, &spec, truth, &Overlay::default());
     objects.push(serde_json::to_value(oc_manifests::secret(&id, "", "")).unwrap());
     let resource = |object: &Value| {
         let (version, kind) = (&object["apiVersion"], object["kind"].as_str().unwrap());
@@ -145,9 +145,9 @@ fn resources(truth: &Truth) -> Vec<ApiResource> {
     objects.iter().map(resource).collect()
 }
 
-fn render(id: &TenantId, spec: &Value, truth: &Truth, overlay: Overlay) -> Vec<Value> {
+fn render(id: &TenantId, spec: &Value, truth: &Truth, overlay: &Overlay) -> Vec<Value> {
     let spec: TenantSpec = serde_json::from_value(spec.clone()).unwrap();
-    let objects = oc_manifests::tenant(id, &spec, &truth.inventory, &overlay);
+    let objects = oc_manifests::tenant(id, &spec, &truth.inventory, overlay);
     objects.iter().map(|object| serde_json::to_value(object).unwrap()).collect()
 }
 
@@ -229,7 +229,7 @@ fn rendering(
         // A volume never shrinks.
         storage_gib: size.filter(|size| *size > bought),
     };
-    render(id, spec, truth, overlay)
+    render(id, spec, truth, &overlay)
 }
 
 fn tenant_faults(id: &TenantId, tenant: &Tenant, truth: &Truth) -> impl Iterator<Item = String> {

@@ -23,20 +23,20 @@ async fn one_pushed_spec_a_second_is_applied_soon() {
     pay_for(&stack, &ids).await;
     let pushing = async {
         let mut beat = interval(Duration::from_secs(1));
-        let mut pushed = HashMap::new();
+        let mut times = HashMap::new();
         for (new, old) in ids.iter().zip(changed) {
             for (id, generation, tier) in [(new, 1, "starter"), (old, 2, "pro")] {
                 beat.tick().await;
-                pushed.insert((id.clone(), generation), now());
+                times.insert((id.clone(), generation), now());
                 stack.push(&[(id, spec(tier, "active"))]).await.unwrap();
             }
         }
-        pushed
+        times
     };
-    let applied = first(&stack, applied_generation, fleet + pushes);
-    let (pushed, applied) = tokio::join!(pushing, applied);
+    let done = first(&stack, applied_generation, fleet + pushes);
+    let (times, applied) = tokio::join!(pushing, done);
     let took = |generation| {
-        let mine = pushed.iter().filter(move |(key, _)| key.1 == generation);
+        let mine = times.iter().filter(move |(key, _)| key.1 == generation);
         mine.map(|(key, at)| seconds(*at, applied[key])).collect::<Vec<_>>()
     };
     let all = [took(1), took(2)].concat();

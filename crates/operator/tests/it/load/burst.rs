@@ -41,7 +41,7 @@ async fn many_tenants_in_one_commit_are_applied_about_as_fast_as_can_be() {
     });
     let until_ready = seconds(began, now());
     rates.push(alone(&mut stack, second_half, first_half.len() + count).await);
-    let (count, bare) = (as_float(count), (rates[0] + rates[1]) / 2.0);
+    let (count, bare) = (as_float(count), f64::midpoint(rates[0], rates[1]));
     let report = json!({
         "tenants": count, "applied_seconds": took, "ready_seconds": until_ready,
         "objects_per_second": count * as_float(OBJECTS) / took, "writes": written,
