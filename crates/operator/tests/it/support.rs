@@ -4,11 +4,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use k8s_openapi::api::core::v1::{Namespace, PersistentVolumeClaim, Pod};
-use kube::{
-    Api, Client, ResourceExt as _,
-    api::{DynamicObject, ListParams},
-    discovery::ApiResource,
-};
+use kube::{Api, Client, ResourceExt as _, api::ListParams};
 use oc_domain::{
     AccountId, TenantId, TenantSpec, TierId,
     catalog::{Locale, ModelId, Thinking},
