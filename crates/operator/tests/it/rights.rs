@@ -11,6 +11,7 @@ use oc_domain::{TenantId, tenant::Phase};
 use oc_sandbox::operator::{Stack, USER};
 use oc_testkit::wait_for;
 use serde_json::json;
+use tokio::time::sleep;
 
 use crate::{
     drift::strays_are_pruned,
@@ -78,6 +79,8 @@ async fn each_right_that_it_has_is_used_and_none_is_missing() {
     let one = running(&stack, "c-7f3k2m9q", "starter").await;
     let sick = running(&stack, "c-8g4m3n0r", "starter").await;
     let mounting = running(&stack, "c-9h5n4p1s", "starter").await;
+    // Times in a pod's status are whole seconds, and it has to have been ready in an earlier one.
+    sleep(Duration::from_millis(2_100)).await;
     let broken = fails(&stack, &sick, "not-ready").await;
     let unmounted = fails(&stack, &mounting, "mount").await;
     says_why(&stack, &mounting, &unmounted).await;
