@@ -179,7 +179,17 @@ fn by_status(facts: Facts<'_>, one: &Subscription) -> Service {
             suspended(Why::Unpaid, since + grace.time)
         }
         Status::Paused => suspended(Why::Paused, one.trial_end.unwrap_or(one.period.0)),
-        Status::Canceled => suspended(Why::Ended, one.ended_at.unwrap_or(one.period.1)),
+        Status::Canceled => {
+            let ended = one.ended_at.unwrap_or(one.period.1);
+            // What was over for want of a payment does not come back by ending, whether or not
+            // somebody looked in between.
+            let missing = missing(standing, one).map(|invoice| invoice.created + grace.time);
+            if missing.is_some_and(|since| since + policy.keep <= ended) {
+                Service::Over
+            } else {
+                suspended(Why::Ended, ended)
+            }
+        }
     }
 }
 
