@@ -37,8 +37,9 @@ pub struct Next {
 
 /// Says what to do, of a rollout and the whole fleet.
 ///
-/// - At most [`Policy::parallel`] tenants are unready by their update at once; those that are new or
-///   whose own spec changed are admitted beside that, and suspended ones in the last wave.
+/// - At most `parallel` tenants, as the [`Policy`] has it, are unready by their update at once; those
+///   that are new or whose own spec changed are admitted beside that, and suspended ones in the last
+///   wave.
 /// - A wave ends when all of it have the revision and enough of it have been ready for the soak.
 /// - It is rolled back when more have failed than may, when those that failed are so many that no
 ///   other can be updated, or when a wave does not stay healthy.
