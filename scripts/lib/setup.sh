@@ -105,6 +105,26 @@ kubernetes_schemas() {
   rm -rf "$folder"
 }
 
+# npm_packages NAME WHAT FOLDER: what a folder's lock names, installed once; $installed is its node_modules.
+npm_packages() {
+  local home
+  have npm || apt_packages npm
+  home=$tools/$1-$(sha256sum "$3/package-lock.json" | cut -c 1-12)
+  if [[ ! -e $home/complete ]]; then
+    say "installing $2 from npm into $home"
+    mkdir -p "$home" && cp "$3"/{package.json,package-lock.json,.npmrc} "$home" &&
+      (cd "$home" && npm ci >/dev/null) && touch "$home/complete" || return
+  fi
+  installed=$home/node_modules
+}
+
+# The OpenClaw gateway that the image holds, with its Node; sets $OPENCLAW_PACKAGES, its node_modules.
+setup_openclaw() {
+  npm_packages openclaw "OpenClaw and its Node (900 MB, a minute)" "$root/crates/agent/openclaw"
+  "$installed"/node-linux-*/bin/node --version >/dev/null || return
+  export OPENCLAW_PACKAGES=$installed
+}
+
 # Real clients for the token proxy's tests, as files beside them pin them: the SDKs of OpenAI and
 # Anthropic for Python and Node, the OpenClaw gateway, and Node as it wants it. The tests find them
 # by what is exported here.
@@ -119,15 +139,9 @@ setup_clients() {
       touch "$home/complete" || return
   fi
   export OPENCLAW_TEST_PYTHON=$home/bin/python
-  have npm || apt_packages npm
-  home=$tools/clients-node-$(sha256sum "$pins/node/package-lock.json" | cut -c 1-12)
-  if [[ ! -e $home/complete ]]; then
-    say "installing OpenClaw, the SDKs for Node and Node itself from npm into $home (1 GB, a minute)"
-    mkdir -p "$home" && cp "$pins"/node/{package.json,package-lock.json,.npmrc} "$home" &&
-      (cd "$home" && npm ci >/dev/null) && "$home"/node_modules/node-linux-*/bin/node --version >/dev/null &&
-      touch "$home/complete" || return
-  fi
-  export OPENCLAW_TEST_NODE_MODULES=$home/node_modules
+  setup_openclaw
+  npm_packages clients-node "the SDKs for Node" "$pins/node"
+  export OPENCLAW_TEST_NODE_MODULES=$installed
 }
 
 # stripe-mock and the OpenAPI document in it, which the stand-in for Stripe is held against. The

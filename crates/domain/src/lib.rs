@@ -12,6 +12,7 @@ pub mod catalog;
 pub mod diagnostic;
 pub mod document;
 pub mod fleet;
+pub mod heartbeat;
 pub mod inventory;
 #[expect(unreachable_pub, reason = "KubeSchema repeats TenantSpec inside of a function")]
 pub mod tenant;
@@ -20,6 +21,7 @@ pub mod usage;
 pub use catalog::{Locale, ModelId, NicheId, ProviderId, Thinking, TierId};
 pub use diagnostic::{Diagnostic, Severity};
 pub use fleet::Fleet;
+pub use heartbeat::Heartbeat;
 pub use inventory::Inventory;
 pub use tenant::{TenantId, TenantSpec};
 pub use usage::{AccountId, RequestId};

@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::{
-    installed::{node, node_modules},
+    installed::{node, openclaw},
     telegram::Telegram,
 };
 
@@ -152,7 +152,7 @@ fn write(folder: &Path, config: &Value) {
 fn spawn(folder: &Path, objects: &impl Fn(&str) -> Value) -> Child {
     let log = File::create(folder.join("gateway.log")).unwrap();
     let mut command = Command::new(node());
-    command.arg(node_modules().join("openclaw/openclaw.mjs")).args(["gateway", "run"]);
+    command.arg(openclaw()).args(["gateway", "run"]);
     command.env_clear().env("PATH", "/usr/bin:/bin");
     let container = &objects("Deployment")["spec"]["template"]["spec"]["containers"][0];
     for variable in container["env"].as_array().unwrap() {
