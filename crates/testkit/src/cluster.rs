@@ -38,8 +38,8 @@ const CONTROLLERS: &str = "kube-controller-manager";
 const SCHEDULER: &str = "kube-scheduler";
 const KWOK: &str = "kwok";
 
-/// A running cluster. Dropping it kills its processes and removes its files; so does the end of
-/// this process.
+/// A running cluster. Dropping it kills its processes and removes its files, unless they are kept;
+/// so does the end of this process.
 #[derive(Debug)]
 pub struct Cluster {
     // In this order: the provisioner would meet an API server that is gone.
@@ -65,7 +65,11 @@ impl Cluster {
         })
         .await??;
         let port = ReservedPort::new()?;
-        let group = if options.durable { Group::on_disk() } else { Group::new() }?;
+        let group = match &options.folder {
+            Some(folder) => Group::kept(folder)?,
+            None if options.durable => Group::on_disk()?,
+            None => Group::new()?,
+        };
         let authority = Authority::new(group.directory(), port.address)?;
         let kubeconfig = authority.kubeconfig("admin", Some("system:masters"))?;
         let config = config(&kubeconfig).await?;

@@ -51,5 +51,6 @@ pub use nodes::SimulatedNode;
 pub use policy::{End, Policies, Protocol};
 pub use postgres::Postgres;
 pub use process::Usage;
+pub use provisioner::Provisioner;
 pub use redis::{Redis, RedisOptions};
 pub use wait::wait_for;

@@ -48,7 +48,7 @@ pub struct SimulatedNode {
 }
 
 impl SimulatedNode {
-    /// A node of 8 CPUs, 32 GiB and room for 110 pods, without labels and taints of its own.
+    /// A node of 8 CPUs, 32 GiB and room for 110 pods, whose disk is no limit, without labels and taints of its own.
     pub fn new(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -68,7 +68,7 @@ impl SimulatedNode {
             ("cpu", self.cpu.clone()),
             ("memory", self.memory.clone()),
             ("pods", self.pods.to_string()),
-            ("ephemeral-storage", "100Gi".to_owned()),
+            ("ephemeral-storage", "10Ti".to_owned()),
         ];
         let resources: BTreeMap<String, Quantity> =
             resources.map(|(key, value)| (key.to_owned(), Quantity(value))).into();

@@ -33,7 +33,8 @@ const PROGRAMS: [&str; 4] = ["initdb", "postgres", "pg_isready", "psql"];
 /// A running Postgres of this machine's own version, on loopback, without a password.
 ///
 /// It does not wait for the disk, so a crash of the machine would lose data; a crash of the server
-/// does not. Dropping it ends it and removes its data; so does the end of this process.
+/// does not. Dropping it ends it and removes its data, unless they are kept; so does the end of this
+/// process.
 #[derive(Debug)]
 pub struct Postgres {
     group: Group,
@@ -46,16 +47,31 @@ pub struct Postgres {
 impl Postgres {
     /// Makes a new database cluster, starts a server on it and waits until it answers.
     pub async fn start() -> Result<Self> {
+        Self::start_with(Group::new()?).await
+    }
+
+    /// Starts a server on the data in `directory`, which stay there; makes them first if there are
+    /// none.
+    pub async fn start_in(directory: &Path) -> Result<Self> {
+        Self::start_with(Group::kept(directory)?).await
+    }
+
+    async fn start_with(group: Group) -> Result<Self> {
         let programs = programs(&env::var_os("PATH").unwrap_or_default(), Path::new(DEBIAN))?;
         // An immediate shutdown: killed, Postgres leaves a segment of shared memory behind.
-        let mut group = Group::new()?.farewell(Signal::QUIT);
+        let mut group = group.farewell(Signal::QUIT);
         if fs::metadata(group.directory())?.uid() == 0 {
             // Postgres refuses to be root.
             group = group.run_as(User::find(&["postgres", "nobody"])?)?;
         }
         let port = ReservedPort::new()?;
         let mut server = Self { group, port, programs, pid: 0, databases: AtomicU32::new(0) };
-        server.initialise().await?;
+        let data = server.group.directory().join("data");
+        if !data.join("PG_VERSION").exists() {
+            server.initialise().await?;
+        }
+        // Left by a server that was killed with this process; ours is the only one on these data.
+        let _ = fs::remove_file(data.join("postmaster.pid"));
         server.restart().await?;
         Ok(server)
     }
@@ -73,10 +89,19 @@ impl Postgres {
 
     /// Makes an empty database of its own for a test, and gives its URL.
     pub async fn create_database(&self) -> Result<String> {
-        let name = format!("test_{}", self.databases.fetch_add(1, Ordering::Relaxed));
-        // Not template1, to which somebody may be connected.
-        self.execute(&self.url(), &format!("create database {name} template template0")).await?;
-        Ok(self.database_url(&name))
+        self.named_database(&format!("test_{}", self.databases.fetch_add(1, Ordering::Relaxed)))
+            .await
+    }
+
+    /// The database of this name, made if there is none, and its URL.
+    pub async fn named_database(&self, name: &str) -> Result<String> {
+        let known = format!("select 1 from pg_database where datname = '{name}'");
+        if self.execute(&self.url(), &known).await?.is_empty() {
+            // Not template1, to which somebody may be connected.
+            let create = format!("create database {name} template template0");
+            self.execute(&self.url(), &create).await?;
+        }
+        Ok(self.database_url(name))
     }
 
     /// Executes statements by `psql` on the database at `url`, and gives what the last one returns:

@@ -21,15 +21,42 @@ mod watchdog;
 /// Room that etcd's preallocated log, its database and the audit log find on tmpfs, in bytes.
 const ROOM: u64 = 1 << 30;
 
-/// Processes of one process group and the directory they write to; both end with this value.
+/// Processes of one process group and the directory they write to; both end with this value, but
+/// for a directory that is to be kept.
 #[derive(Debug)]
 pub(crate) struct Group {
     members: Vec<Member>,
     leader: Option<u32>,
     watchdog: Option<Watchdog>,
-    directory: TempDir,
+    directory: Directory,
     user: Option<User>,
     farewell: Signal,
+}
+
+/// Where a group writes.
+#[derive(Debug)]
+enum Directory {
+    /// It ends with the group.
+    Temporary(TempDir),
+    /// The next group goes on with it.
+    Kept(PathBuf),
+}
+
+impl Directory {
+    fn path(&self) -> &Path {
+        match self {
+            Self::Temporary(directory) => directory.path(),
+            Self::Kept(path) => path,
+        }
+    }
+
+    /// The one that ends with the group.
+    fn temporary(&self) -> Option<&Path> {
+        match self {
+            Self::Temporary(directory) => Some(directory.path()),
+            Self::Kept(_) => None,
+        }
+    }
 }
 
 /// Whom programs run as.
@@ -98,14 +125,24 @@ impl Group {
 
     fn within(parent: &Path) -> Result<Self> {
         let directory = tempfile::Builder::new().prefix("oc-testkit-").tempdir_in(parent);
-        Ok(Self {
+        Ok(Self::writing_to(Directory::Temporary(directory.context("a temporary directory")?)))
+    }
+
+    /// An empty group that goes on with what is in `directory`, and leaves it there.
+    pub(crate) fn kept(directory: &Path) -> Result<Self> {
+        fs::create_dir_all(directory).with_context(|| directory.display().to_string())?;
+        Ok(Self::writing_to(Directory::Kept(directory.canonicalize()?)))
+    }
+
+    fn writing_to(directory: Directory) -> Self {
+        Self {
             members: Vec::new(),
             leader: None,
             watchdog: None,
-            directory: directory.context("a temporary directory")?,
+            directory,
             user: None,
             farewell: Signal::KILL,
-        })
+        }
     }
 
     /// Gives the directory to `user`, and starts programs as that user.
@@ -160,7 +197,7 @@ impl Group {
         if leader.is_none() {
             self.leader = Some(pid);
             // Before the one of an earlier leader ends.
-            self.watchdog = Some(Watchdog::start(pid, self.directory(), self.farewell)?);
+            self.watchdog = Some(Watchdog::start(pid, self.directory.temporary(), self.farewell)?);
         }
         Ok(())
     }
@@ -258,7 +295,9 @@ impl Drop for Group {
             self.bid_farewell();
         }
         self.kill();
-        let _ = fs::remove_dir_all(self.directory.path());
+        if let Some(path) = self.directory.temporary() {
+            let _ = fs::remove_dir_all(path);
+        }
         drop(self.watchdog.take());
     }
 }

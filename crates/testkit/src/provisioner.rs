@@ -41,14 +41,14 @@ const DELETE: &str = "Delete";
 /// A thread with a runtime of its own: a task would end with the `#[tokio::test]` that started the
 /// cluster.
 #[derive(Debug)]
-pub(crate) struct Provisioner {
+pub struct Provisioner {
     stop: Option<oneshot::Sender<()>>,
     thread: Option<thread::JoinHandle<()>>,
 }
 
 impl Provisioner {
     /// Makes the `StorageClass` `class` and starts to serve it.
-    pub(crate) async fn start(config: Config, client: &Client, class: &str) -> Result<Self> {
+    pub async fn start(config: Config, client: &Client, class: &str) -> Result<Self> {
         let object = StorageClass {
             metadata: ObjectMeta { name: Some(class.to_owned()), ..ObjectMeta::default() },
             provisioner: NAME.to_owned(),
@@ -58,7 +58,11 @@ impl Provisioner {
             ..StorageClass::default()
         };
         let classes: Api<StorageClass> = Api::all(client.clone());
-        classes.create(&PostParams::default(), &object).await.context("making the StorageClass")?;
+        match classes.create(&PostParams::default(), &object).await {
+            // Of an earlier cluster in the same directory.
+            Err(kube::Error::Api(status)) if status.is_already_exists() => {}
+            made => drop(made.context("making the StorageClass")?),
+        }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (stop, stopped) = oneshot::channel();
         let class = class.to_owned();

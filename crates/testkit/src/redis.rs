@@ -26,7 +26,8 @@ pub struct RedisOptions {
 }
 
 /// A running Redis of this machine's own version, on loopback, without a password; it evicts
-/// nothing. Dropping it ends it and removes its data; so does the end of this process.
+/// nothing. Dropping it ends it and removes its data, unless they are kept; so does the end of this
+/// process.
 #[derive(Debug)]
 pub struct Redis {
     group: Group,
@@ -39,12 +40,21 @@ pub struct Redis {
 impl Redis {
     /// Starts a server and waits until it answers.
     pub async fn start(options: RedisOptions) -> Result<Self> {
+        Self::start_with(Group::new()?, options).await
+    }
+
+    /// Starts a durable server on the data in `directory`, which stay there.
+    pub async fn start_in(directory: &Path) -> Result<Self> {
+        Self::start_with(Group::kept(directory)?, RedisOptions { durable: true }).await
+    }
+
+    async fn start_with(group: Group, options: RedisOptions) -> Result<Self> {
         let path = env::var_os("PATH").unwrap_or_default();
         let program = env::split_paths(&path)
             .map(|folder| folder.join("redis-server"))
             .find(|program| program.is_file())
             .context("no redis-server on PATH: install Debian's package redis-server")?;
-        let (group, port) = (Group::new()?, ReservedPort::new()?);
+        let port = ReservedPort::new()?;
         let mut server = Self { group, port, program, options, pid: 0 };
         server.restart().await?;
         Ok(server)

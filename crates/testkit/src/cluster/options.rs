@@ -1,6 +1,6 @@
 //! What a test wants of a cluster.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 /// What of a cluster shall run, and the addresses it gives out. The default is all of it.
 #[derive(Clone, Debug)]
@@ -24,6 +24,9 @@ pub struct Options {
     /// etcd's data on a disk, and each write waits for it, as in production. A killed etcd keeps
     /// its data without it as well: this is for what depends on a write's price.
     pub durable: bool,
+    /// Where everything is written, and is found again by the next cluster that is started there;
+    /// without it in a temporary directory.
+    pub folder: Option<PathBuf>,
     /// How long the control plane may take until it answers.
     pub patience: Duration,
 }
@@ -39,6 +42,7 @@ impl Default for Options {
             pod_range: "10.42.0.0/16".to_owned(),
             audit_reads: false,
             durable: false,
+            folder: None,
             patience: Duration::from_mins(1),
         }
     }

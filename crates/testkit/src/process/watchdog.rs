@@ -10,8 +10,8 @@ use anyhow::{Context, Result};
 use rustix::process::Signal;
 
 /// What it does. Its standard input is a pipe that only the test process holds, so it is at its end
-/// with that process, whatever killed it. `$1` is the process group, `$2` the
-/// directory, `$3` the signal to begin with. The parent-death signal would be no alternative: it
+/// with that process, whatever killed it. `$1` is the process group, `$2` the directory that ends
+/// too, if any, `$3` the signal to begin with. The parent-death signal would be no alternative: it
 /// tells of the thread that spawned, and setting it takes `unsafe` code.
 const SCRIPT: &str = r#"
     trap '' HUP INT TERM
@@ -22,7 +22,7 @@ const SCRIPT: &str = r#"
         sleep 0.1
     done
     kill -KILL "-$1"
-    rm -rf -- "$2"
+    [ -z "$2" ] || rm -rf -- "$2"
 "#;
 
 /// Runs for as long as this value and the group live.
@@ -30,11 +30,11 @@ const SCRIPT: &str = r#"
 pub(super) struct Watchdog(Child);
 
 impl Watchdog {
-    /// Watches over the group that `leader` leads, and `directory`.
-    pub(super) fn start(leader: u32, directory: &Path, farewell: Signal) -> Result<Self> {
+    /// Watches over the group that `leader` leads, and over the directory that ends with it.
+    pub(super) fn start(leader: u32, directory: Option<&Path>, farewell: Signal) -> Result<Self> {
         let child = Command::new("sh")
             .args(["-c", SCRIPT, "oc-testkit-watchdog", &leader.to_string()])
-            .arg(directory)
+            .arg(directory.unwrap_or(Path::new("")))
             .arg(farewell.as_raw().to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
