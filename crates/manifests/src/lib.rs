@@ -25,7 +25,7 @@ pub use network::{Peer, Port};
 pub use object::{HelmChart, HelmChartSpec, Object};
 pub use platform::platform;
 pub use service::{Access, Service};
-pub use tenant::{Overlay, list, secret, tenant};
+pub use tenant::{Overlay, data_plane_addresses, list, secret, tenant};
 
 /// The namespace of everything that we run for all tenants.
 pub const PLATFORM: &str = "platform";

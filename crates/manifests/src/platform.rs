@@ -4,8 +4,9 @@
 //! Each service's objects are made by [`crate::Service`].
 //! Secrets are none of our output. The ones that these objects name: `postgres` (`password`),
 //! `redis` (`users.acl`), `backup` (`rclone.conf` with the keys of remote `s3`), `token-proxy`
-//! (`upstreams.json`, `platform-token.pub`, `link-key`, `database-url`, `redis-url`), `billing`
-//! (`webhook-secrets`, `stripe-key`, `internal-key`, `admin-key`, `link-key`, `fleet-key`,
+//! (`upstreams.json`, `platform-token.pub`, `link-key`, `database-url`, `redis-url`), `channels`
+//! (`platform-token.pub`, `internal-key`, `envelope-keys`, `link-key`, `database-url`, `redis-url`),
+//! `billing` (`webhook-secrets`, `stripe-key`, `internal-key`, `admin-key`, `link-key`, `fleet-key`,
 //! `fleet-known-hosts`, `database-url`, `redis-url`), `operator` (`platform-token.key`, `fleet-key`,
 //! `fleet-known-hosts`, `database-url`, `redis-url`).
 
@@ -25,6 +26,7 @@ use crate::{
 
 mod backup;
 mod billing;
+mod channels;
 mod monitoring;
 mod operator;
 mod postgres;
@@ -49,6 +51,7 @@ pub fn platform(inventory: &Inventory) -> Vec<Object> {
     objects.extend(redis::objects(inventory));
     objects.extend(backup::objects(inventory));
     objects.extend(token_proxy::objects(inventory));
+    objects.extend(channels::objects(inventory));
     objects.extend(billing::objects(inventory));
     objects.extend(operator::objects(inventory));
     objects.push(cert_manager().into());

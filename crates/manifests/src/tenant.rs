@@ -12,7 +12,10 @@ use k8s_openapi::{
 };
 use oc_domain::{Inventory, TenantId, TenantSpec, catalog::Tier, inventory::DataPlane};
 use serde::Serialize;
-use std::{collections::BTreeMap, net::Ipv4Addr};
+use std::{
+    collections::BTreeMap,
+    net::{Ipv4Addr, SocketAddr},
+};
 
 use crate::{
     Object,
@@ -225,6 +228,12 @@ fn metadata(id: &TenantId, name: &str) -> ObjectMeta {
         ])),
         ..ObjectMeta::default()
     }
+}
+
+/// The names of the four services that a tenant pod may reach, and where it does.
+pub fn data_plane_addresses(inventory: &Inventory) -> [(&'static str, SocketAddr); 4] {
+    data_plane(&inventory.cluster.data_plane)
+        .map(|service| (service.name, (service.address, service.port).into()))
 }
 
 /// One of the four services that a tenant pod may reach.

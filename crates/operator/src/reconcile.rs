@@ -60,6 +60,8 @@ pub(crate) struct Standing {
     pub(crate) generation: u32,
     /// Who pays; nobody where billing does not know the tenant.
     pub(crate) account: Option<AccountId>,
+    /// What the pod knows its bot by; 0 where it has none.
+    pub(crate) bot: i64,
 }
 
 /// How long a look may take: without etcd the API server holds requests for minutes.

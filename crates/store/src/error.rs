@@ -54,6 +54,9 @@ pub enum Error {
     /// A rollout beside another one.
     #[error("there is a rollout that has not ended")]
     RolloutNotEnded,
+    /// A bot that another tenant has.
+    #[error("the bot @{0} is another tenant's")]
+    BotTaken(String),
     /// Stripe's subscription is known as another account's.
     #[error("one of the subscriptions of {0} is another account's")]
     ForeignSubscription(AccountId),

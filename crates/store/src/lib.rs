@@ -8,6 +8,8 @@
 
 pub mod accounts;
 pub mod audit;
+pub mod bots;
+pub mod chats;
 pub mod events;
 pub mod lock;
 pub mod migrations;
@@ -20,6 +22,7 @@ pub mod rollouts;
 pub mod secrets;
 pub mod spec_changes;
 pub mod tenants;
+pub mod updates;
 pub mod usage;
 
 mod connection;

@@ -43,7 +43,7 @@ pub struct Due {
 /// confirmed no longer than `confirmed_within` ago, and those that need none.
 ///
 /// The accounts of the others become due, so that a review confirms or withdraws them. Whoever
-/// calls this sends and then says [`delivered`]: one at a time ([`crate::lock::try_leader`]), or
+/// calls this sends and then says [`delivered`], or [`postpone`]: one at a time ([`crate::lock::try_leader`]), or
 /// two send the same.
 pub async fn due(
     store: &Store,
@@ -61,6 +61,7 @@ pub async fn due(
                 where delivered_at is null
                     and withdrawn_at is null
                     and kind = any($1)
+                    and (retry_at is null or retry_at <= $3)
             ),
             doubtful as (
                 -- Not those that somebody reviews already, nor those whose reviews fail and are
@@ -109,6 +110,18 @@ pub async fn delivered(store: &Store, id: i64, now: Timestamp) -> Result<(), Err
         return Ok(());
     }
     Err(Error::Unknown { what: "notice", id: id.to_string() })
+}
+
+/// Notes that a notice could not be sent, and is not to be tried before `until`.
+pub async fn postpone(store: &Store, id: i64, until: Timestamp) -> Result<(), Error> {
+    store
+        .run(async |db| {
+            query!("update outbox set retry_at = $2 where id = $1", id, until.to_sqlx() as _)
+                .execute(db)
+                .await?;
+            Ok(())
+        })
+        .await
 }
 
 /// Adds notices that nobody has to confirm; what the account was told of before stays as it is.

@@ -10,8 +10,8 @@ use uuid::Uuid;
 use crate::{Error, Store, accounts::unknown, audit};
 
 /// All that we hold of an account, as an object of its tables, but for the ledger, which [`requests`]
-/// gives, the content of secrets, which we hold for its services and not for people, and the objects
-/// that are made from a tenant's file.
+/// gives, the content of secrets, which we hold for its services and not for people, the content of
+/// messages that are on their way, and the objects that are made from a tenant's file.
 pub async fn export(store: &Store, account: &AccountId) -> Result<Value, Error> {
     let found = store.run(async |db| {
         Ok(query_scalar!(
@@ -54,6 +54,26 @@ pub async fn export(store: &Store, account: &AccountId) -> Result<Value, Error> 
                     select to_jsonb(secrets) - array['nonce', 'ciphertext'] from secrets
                     where tenant_id in (select id from own) order by tenant_id, name
                 ),
+                'mailboxes', array(
+                    select to_jsonb(mailboxes) from mailboxes
+                    where tenant_id in (select id from own) order by tenant_id
+                ),
+                'bots', array(
+                    select to_jsonb(bots) - array['webhook_path', 'webhook_hash'] from bots
+                    where tenant_id in (select id from own) order by tenant_id
+                ),
+                'chats', array(
+                    select to_jsonb(chats) from chats
+                    where tenant_id in (select id from own) order by tenant_id, chat_id
+                ),
+                'link_codes', array(
+                    select to_jsonb(link_codes) - 'hash' from link_codes
+                    where tenant_id in (select id from own) order by tenant_id, expires_at
+                ),
+                'updates', array(
+                    select to_jsonb(updates) - array['nonce', 'ciphertext'] from updates
+                    where tenant_id in (select id from own) order by tenant_id, seq
+                ),
                 'renderings', array(
                     select to_jsonb(renderings) - 'objects' from renderings
                     where tenant_id in (select id from own) order by tenant_id
@@ -95,7 +115,8 @@ pub async fn requests(
         .await
 }
 
-/// Forgets the people of an account: its members, its tenants' secrets with their keys, whose
+/// Forgets the people of an account: its members, its tenants' bots, chats and messages, their secrets
+/// with their keys, whose
 /// customer of Stripe's it is, and what notices said. What stays has ids alone: the ledger, periods,
 /// subscriptions, events, the log.
 ///
@@ -182,6 +203,22 @@ async fn forget_secrets(db: &mut PgConnection, account: &AccountId) -> Result<()
     // Locked as those do who write secrets, or one could slip in between.
     query!(
         "select from tenants where account_id = $1 order by id for no key update",
+        account.as_str()
+    )
+    .execute(&mut *db)
+    .await?;
+    query!(
+        "with codes as (
+            delete from link_codes
+            where tenant_id in (select id from tenants where account_id = $1)
+        ),
+        bots as (
+            delete from bots where tenant_id in (select id from tenants where account_id = $1)
+        ),
+        messages as (
+            delete from updates where tenant_id in (select id from tenants where account_id = $1)
+        )
+        delete from chats where tenant_id in (select id from tenants where account_id = $1)",
         account.as_str()
     )
     .execute(&mut *db)

@@ -24,9 +24,12 @@ mod data_key;
 mod key_file;
 mod rotation;
 mod seal;
+mod vault;
 
 pub use key_file::{InvalidKeyFile, KeyFile};
 pub use rotation::{rewrap, rotate_data_key};
+pub(crate) use vault::Piece;
+pub use vault::Vault;
 
 /// Keeps a secret of a tenant, in the place of one of the same name.
 pub async fn put(
@@ -39,29 +42,41 @@ pub async fn put(
     store
         .run(async |db| {
             let mut transaction = db.begin().await?;
-            lock(&mut transaction, tenant).await?;
-            let key = match newest(&mut transaction, keys, tenant).await? {
-                Some(key) => key,
-                None => DataKey::create(&mut transaction, keys, tenant).await?,
-            };
-            let sealed = seal_secret(&key.key, tenant, name, value)?;
-            query!(
-                "insert into secrets (tenant_id, name, data_key, nonce, ciphertext)
+            put_in(&mut transaction, keys, tenant, name, value).await?;
+            Ok(transaction.commit().await?)
+        })
+        .await
+}
+
+/// As [`put`], within a transaction, whose first statement it should be: it locks the tenant.
+pub(crate) async fn put_in(
+    db: &mut PgConnection,
+    keys: &KeyFile,
+    tenant: &TenantId,
+    name: &str,
+    value: &SecretString,
+) -> Result<(), Error> {
+    lock(db, tenant).await?;
+    let key = match newest(db, keys, tenant).await? {
+        Some(key) => key,
+        None => DataKey::create(db, keys, tenant).await?,
+    };
+    let sealed = seal_secret(&key.key, tenant, name, value)?;
+    query!(
+        "insert into secrets (tenant_id, name, data_key, nonce, ciphertext)
                 values ($1, $2, $3, $4, $5)
                 on conflict (tenant_id, name) do update
                 set data_key = excluded.data_key, nonce = excluded.nonce,
                     ciphertext = excluded.ciphertext, updated_at = now()",
-                tenant.as_str(),
-                name,
-                key.id,
-                &sealed.nonce,
-                sealed.ciphertext,
-            )
-            .execute(&mut *transaction)
-            .await?;
-            Ok(transaction.commit().await?)
-        })
-        .await
+        tenant.as_str(),
+        name,
+        key.id,
+        &sealed.nonce,
+        sealed.ciphertext,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
 }
 
 /// A secret of a tenant; nothing if it has none of that name.
@@ -101,7 +116,7 @@ pub async fn remove(store: &Store, tenant: &TenantId, name: &str) -> Result<bool
 }
 
 /// Makes this transaction the only one that writes secrets of the tenant.
-async fn lock(db: &mut PgConnection, tenant: &TenantId) -> Result<(), Error> {
+pub(crate) async fn lock(db: &mut PgConnection, tenant: &TenantId) -> Result<(), Error> {
     let locked =
         query_scalar!("select id from tenants where id = $1 for no key update", tenant.as_str());
     let unknown = || Error::Unknown { what: "tenant", id: tenant.to_string() };
@@ -123,7 +138,7 @@ fn seal_secret(
     sealed.map_err(|_| not_open(tenant, name))
 }
 
-fn open_secret(
+pub(crate) fn open_secret(
     key: &RandomizedNonceKey,
     tenant: &TenantId,
     name: &str,

@@ -8,7 +8,7 @@ use oc_domain::{AccountId, Locale, ModelId, TenantId, Thinking, TierId};
 use sqlx::{Connection, query, query_scalar};
 use strum::EnumString;
 
-use crate::{Error, Store};
+use crate::{Error, Store, bots};
 
 /// A tenant as the operator has made it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +55,8 @@ pub struct Known {
     pub changed: bool,
     /// Whether billing wants it deleted, which is final.
     pub deleted: bool,
+    /// What the pod knows its bot by; 0 where it has none.
+    pub bot: i64,
 }
 
 /// Whether a tenant is served.
@@ -138,10 +140,12 @@ pub async fn observe(
                 returning account_id, generation, deleted_at
             )
             select account_id as "account!", generation as "generation!",
-                deleted_at is not null as "deleted!", true as "changed!"
+                deleted_at is not null as "deleted!", true as "changed!",
+                coalesce((select number from bots where tenant_id = $1), 0) as "bot!"
             from changed
             union all
-            select account_id, generation, deleted_at is not null, false
+            select account_id, generation, deleted_at is not null, false,
+                coalesce((select number from bots where tenant_id = $1), 0)
             from tenants
             where id = $1
                 and not exists (select from changed)"#,
@@ -161,6 +165,7 @@ pub async fn observe(
         generation: row.generation.cast_unsigned(),
         changed: row.changed,
         deleted: row.deleted,
+        bot: row.bot,
     }))
 }
 
@@ -183,7 +188,7 @@ pub async fn raise_generation(store: &Store, id: &TenantId) -> Result<Option<u32
 }
 
 /// Takes everything from a tenant that is destroyed, all or nothing: it is suspended, its platform
-/// tokens are revoked, its secrets and their keys are forgotten. Gives the generation that it has
+/// tokens are revoked, its bot, chats, messages, secrets and their keys are forgotten. Gives the generation that it has
 /// then; nothing where there is no row.
 ///
 /// Each call raises the generation, and so counts as a change.
@@ -200,6 +205,7 @@ pub async fn retire(store: &Store, id: &TenantId) -> Result<Option<u32>, Error> 
             id.as_str()
         );
         let generation = raised.fetch_optional(&mut *transaction).await?;
+        bots::forget(&mut transaction, id).await?;
         let secrets = query!("delete from secrets where tenant_id = $1", id.as_str());
         secrets.execute(&mut *transaction).await?;
         let keys = query!("delete from data_keys where tenant_id = $1", id.as_str());

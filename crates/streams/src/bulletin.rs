@@ -10,16 +10,21 @@ use redis::{
 };
 use secrecy::SecretString;
 
-use crate::{Error, ledger::client};
+use crate::{Error, Presence, ledger::client};
 
 mod notices;
+mod subscription;
 
-pub use notices::{Notices, Told};
+pub use notices::{Notices, Told, Wake, Wakes};
 
 /// The channel that commits of the fleet repository are told on.
 pub const FLEET: &str = "oc:fleet";
 /// The channel that ids of changed tenants are told on.
 pub const TENANT: &str = "oc:tenant";
+/// The channel that ids of tenants are told on for which messages came.
+pub(crate) const UPDATES: &str = "oc:updates";
+/// The channel that replicas of the relay tell each other on whose pod polls.
+pub(crate) const POLL: &str = "oc:poll";
 
 /// The field that a mirror is none without.
 const EPOCH: &str = "epoch";
@@ -57,6 +62,28 @@ impl Bulletin {
     /// The fleet repository is at this commit.
     pub async fn fleet_moved(&self, commit: &str) -> Result<(), Error> {
         self.run(redis::pipe().publish(FLEET, commit)).await
+    }
+
+    /// Messages came for these tenants; the pods of those poll at the replica of that number.
+    pub async fn wake<'a>(
+        &self,
+        came: impl Iterator<Item = &'a TenantId>,
+        polls: impl Iterator<Item = &'a TenantId>,
+        replica: u64,
+    ) -> Result<(), Error> {
+        let mut commands = redis::pipe();
+        for tenant in came {
+            commands.publish(UPDATES, tenant.as_str());
+        }
+        for tenant in polls {
+            commands.publish(POLL, format!("{tenant} {replica}"));
+        }
+        self.run(&commands).await
+    }
+
+    /// What is known of gateways, by the same connection.
+    pub fn presence(&self) -> Presence {
+        Presence::new(self.redis.clone())
     }
 
     async fn run(&self, commands: &Pipeline) -> Result<(), Error> {

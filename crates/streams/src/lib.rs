@@ -1,4 +1,5 @@
-//! Redis: limits, quota, reservations, and the usage events on their way to the ledger.
+//! Redis: limits, quota, reservations, and the usage events on their way to the ledger; what services
+//! tell each other ([`Bulletin`]), and who was heard of ([`Presence`]).
 //!
 //! ```text
 //!  reserve ──► [ open reservation, leased ] ──► settle ──► usage event ──► consumer ──► Postgres
@@ -20,15 +21,17 @@ mod epoch;
 mod events;
 mod ledger;
 mod mirror;
+mod presence;
 mod record;
 pub mod recovery;
 mod verdict;
 
-pub use bulletin::{Bulletin, FLEET, Notices, TENANT, Told};
+pub use bulletin::{Bulletin, FLEET, Notices, TENANT, Told, Wake, Wakes};
 pub use call::Error;
 pub use epoch::{Epoch, Place};
 pub use events::{Delivered, Events};
 pub use ledger::{Beat, Connection, Ledger, Limits, Look, Open, Reserve, Watermark};
 pub use mirror::{Mirror, Period, Tenant};
+pub use presence::{Noted, Presence};
 pub use record::{Reservation, Settled};
 pub use verdict::{Admitted, Policy, Standing, Verdict};

@@ -40,6 +40,7 @@ const REFERENCES: &[(&str, &str, &str, &[&[&str]])] = &[
     ("oc-token-proxy", "oc-token-proxy", "docs/oc-token-proxy.md", &[&[]]),
     ("oc-billing", "oc-billing", "docs/oc-billing.md", BILLING),
     ("oc-operator", "oc-operator", "docs/oc-operator.md", OPERATOR),
+    ("oc-channels", "oc-channels", "docs/oc-channels.md", CHANNELS),
 ];
 const CLI: &str = "openclaw-cloud";
 
@@ -57,6 +58,18 @@ const OPERATOR: &[&[&str]] = &[
     &["rollout", "pause"],
     &["rollout", "resume"],
     &["rollout", "abort"],
+];
+
+/// The commands of `oc-channels`.
+const CHANNELS: &[&[&str]] = &[
+    &[],
+    &["serve"],
+    &["bot"],
+    &["bot", "set"],
+    &["bot", "show"],
+    &["bot", "remove"],
+    &["link"],
+    &["chats"],
 ];
 
 /// The commands of `openclaw-cloud`.

@@ -29,7 +29,8 @@ impl Context<'_> {
                 "controlUi": { "enabled": false },
                 "reload": { "mode": "hybrid" },
             },
-            "logging": { "level": "info", "consoleLevel": "info", "consoleStyle": "json" },
+            // The console is the log: files of it would fill `/tmp`.
+            "logging": { "level": "silent", "consoleLevel": "info", "consoleStyle": "json" },
             "update": { "checkOnStart": false, "auto": { "enabled": false } },
             "telemetry": { "enabled": false },
             "discovery": { "mdns": { "mode": "off" } },

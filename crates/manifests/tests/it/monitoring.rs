@@ -19,7 +19,7 @@ struct Watched {
     measured: &'static str,
 }
 
-const WATCHED: [Watched; 3] = [
+const WATCHED: [Watched; 4] = [
     Watched {
         name: "token-proxy",
         alerts: "TokenProxy",
@@ -31,6 +31,12 @@ const WATCHED: [Watched; 3] = [
         alerts: "Billing",
         metrics: "openclaw_billing_",
         measured: include_str!("../../monitoring/billing.metrics"),
+    },
+    Watched {
+        name: "channels",
+        alerts: "Channels",
+        metrics: "openclaw_channels_",
+        measured: include_str!("../../monitoring/channels.metrics"),
     },
     Watched {
         name: "operator",

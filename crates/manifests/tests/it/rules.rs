@@ -114,8 +114,12 @@ fn s16_a_tenant_reaches_the_four_services_and_nothing_else() {
 
 #[test]
 fn s16_few_services_reach_the_internet_on_few_ports_and_nothing_private() {
-    let open: [(&str, &[u16]); 3] =
-        [("token-proxy", &[443]), ("billing", &[443, 22]), ("operator", &[443, 22])];
+    let open: [(&str, &[u16]); 4] = [
+        ("token-proxy", &[443]),
+        ("channels", &[443]),
+        ("billing", &[443, 22]),
+        ("operator", &[443, 22]),
+    ];
     for inventory in [one_node(), five_nodes()] {
         let platform = serde_json::to_value(oc_manifests::platform(&inventory)).unwrap();
         let ports_of = |policy: &Value| {

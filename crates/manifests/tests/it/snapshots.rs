@@ -74,7 +74,7 @@ fn the_platform_renders_the_reviewed_bytes() {
 
 #[test]
 fn the_dashboards_are_the_reviewed_text() {
-    for name in ["token-proxy", "billing", "operator"] {
+    for name in ["token-proxy", "channels", "billing", "operator"] {
         let text = file(&format!("{name}-dashboard"), &format!("{name}.json"));
         insta::assert_snapshot!(format!("dashboard-{name}"), text);
     }

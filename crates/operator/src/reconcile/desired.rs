@@ -9,9 +9,6 @@ use oc_platform_token::Claims;
 use super::{Failure, Operator, Standing};
 use crate::{digest::Digest, fleetwide::Fleetwide, orders::Order, piece::Piece, world::Entry};
 
-/// Until tenants have bots of their own, each has its first one.
-const TELEGRAM_NUMBER: &str = "1";
-
 /// What the objects of a tenant should be.
 pub(super) struct Desired {
     /// In the order in which they can be applied.
@@ -54,7 +51,7 @@ impl Operator {
         standing: &Standing,
     ) -> Result<Desired, Failure> {
         let claims = Claims { tenant: id.clone(), generation: standing.generation };
-        let secret = oc_manifests::secret(id, &self.key.sign(&claims), TELEGRAM_NUMBER);
+        let secret = oc_manifests::secret(id, &self.key.sign(&claims), &standing.bot.to_string());
         let secret = Piece::new("Secret", "openclaw-config", &secret)?;
         let bought = tenant.spec.tier.get().storage_gib;
         if let Some(revision) = self.stays_on(id, entry, tenant, fleetwide)

@@ -19,6 +19,7 @@ use oc_domain::{
 use oc_service::chain;
 use oc_store::outbox;
 use serde_json::json;
+use tokio::time::timeout;
 
 use super::{
     Failure, Operator, Standing,
@@ -36,6 +37,8 @@ use crate::{
 const WORKLOAD: &str = "openclaw-gateway";
 /// A pod whose container is not created by then may wait for its volume.
 const MOUNTED_BY: i64 = 20;
+/// How long it may take to learn when a gateway was heard of.
+const PRESENCE: Duration = Duration::from_millis(500);
 /// A Deployment without a pod by then may be refused one.
 const POD_BY: i64 = 5;
 
@@ -116,7 +119,7 @@ impl Operator {
             pods: &entry.pods,
             replica_failure: None,
             failed_mount: None,
-            heartbeat: None,
+            heartbeat: self.heard_of(id, now).await,
             budget: &entry.memory.budget,
         };
         let lasts = |since: Timestamp, seconds| now.duration_since(since).as_secs() >= seconds;
@@ -165,6 +168,22 @@ impl Operator {
             ask_again(seconds * 1000);
         }
         Ok(assessment)
+    }
+
+    /// When the gateway was heard of last. While no relay listens, or Redis is away, nobody hears
+    /// anything, and before one listened nobody did.
+    async fn heard_of(&self, id: &TenantId, now: Timestamp) -> Option<Timestamp> {
+        let presence = self.bulletin.presence();
+        let now_ms = u64::try_from(now.as_millisecond()).ok()?;
+        let asked = timeout(PRESENCE, async {
+            Ok::<_, oc_streams::Error>((
+                presence.read(id).await?,
+                presence.listening(now_ms).await?,
+            ))
+        });
+        let (noted, since_ms) = asked.await.ok()?.ok()?;
+        let heard_ms = noted?.at_ms.max(since_ms?);
+        Timestamp::from_millisecond(i64::try_from(heard_ms).ok()?).ok()
     }
 
     /// Whether the Deployment's controller has done what was applied: until then the pod of before

@@ -43,9 +43,13 @@ impl Operator {
                 if known.changed {
                     self.tell(id).await;
                 }
-                Standing { generation: known.generation, account: Some(known.account) }
+                Standing {
+                    generation: known.generation,
+                    account: Some(known.account),
+                    bot: known.bot,
+                }
             }
-            None => Standing { generation: 1, account: None },
+            None => Standing { generation: 1, account: None, bot: 0 },
         };
         self.world.with(id, |entry| entry.memory.standing = Some(standing.clone()));
         Ok(standing)

@@ -10,6 +10,7 @@ use sqlx::{PgConnection, query, query_scalar};
 use super::{KeyFile, not_open};
 use crate::Error;
 
+#[derive(Debug)]
 pub(super) struct DataKey {
     pub(super) id: i64,
     pub(super) key: RandomizedNonceKey,

@@ -57,7 +57,7 @@ impl KeyFile {
     }
 
     /// The data key of `tenant` that was wrapped by the key `id`.
-    pub(super) fn unwrap(
+    pub(crate) fn unwrap(
         &self,
         tenant: &TenantId,
         id: &str,

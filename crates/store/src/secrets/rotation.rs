@@ -3,8 +3,12 @@
 use oc_domain::TenantId;
 use sqlx::{Connection, PgConnection, query, query_scalar};
 
-use super::{DataKey, KeyFile, lock, open_secret, seal_secret};
-use crate::{Error, Store};
+use super::{
+    DataKey, KeyFile, context, lock, not_open, open_secret,
+    seal::{open, seal},
+    seal_secret,
+};
+use crate::{Error, Store, updates};
 
 /// Wraps up to `limit` data keys by the current key of the key file that are wrapped by another
 /// one; gives how many are left: repeat it until none is.
@@ -66,7 +70,7 @@ async fn rewrap_some(db: &mut PgConnection, keys: &KeyFile, limit: u32) -> Resul
     Ok(())
 }
 
-/// Gives a tenant a new data key, encrypts its secrets by it, and forgets the old one. They can be
+/// Gives a tenant a new data key, encrypts its secrets and messages by it, and forgets the old one. They can be
 /// read all the time; who writes one waits.
 pub async fn rotate_data_key(
     store: &Store,
@@ -79,6 +83,7 @@ pub async fn rotate_data_key(
             lock(&mut transaction, tenant).await?;
             let new = DataKey::create(&mut transaction, keys, tenant).await?;
             encrypt_again(&mut transaction, keys, tenant, &new).await?;
+            updates_again(&mut transaction, keys, tenant, &new).await?;
             let deleted = query!(
                 "delete from data_keys where tenant_id = $1 and id < $2",
                 tenant.as_str(),
@@ -123,6 +128,55 @@ async fn encrypt_again(
             and secrets.name = new.name",
         tenant.as_str(),
         &names,
+        &nonces,
+        &ciphertexts,
+        new.id,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+async fn updates_again(
+    db: &mut PgConnection,
+    keys: &KeyFile,
+    tenant: &TenantId,
+    new: &DataKey,
+) -> Result<(), Error> {
+    // Whoever adds updates waits; what comes later with an old key is refused.
+    query!("select from mailboxes where tenant_id = $1 for no key update", tenant.as_str())
+        .execute(&mut *db)
+        .await?;
+    let rows = query!(
+        r#"select seq, number, update_id, nonce as "nonce!", ciphertext as "ciphertext!", kek_id,
+            wrapped
+        from updates
+        join data_keys on data_keys.tenant_id = updates.tenant_id and id = data_key
+        where updates.tenant_id = $1
+        for update of updates"#,
+        tenant.as_str()
+    );
+    let rows = rows.fetch_all(&mut *db).await?;
+    let (mut seqs, mut nonces, mut ciphertexts) = (Vec::new(), Vec::new(), Vec::new());
+    for row in rows {
+        let old = keys.unwrap(tenant, &row.kek_id, &row.wrapped)?;
+        let name = updates::name(row.number, row.update_id);
+        let bound = context(tenant, &name);
+        let plain = open(&old, &bound, &row.nonce, row.ciphertext);
+        let sealed = plain.and_then(|plain| seal(&new.key, &bound, &plain));
+        let sealed = sealed.map_err(|_| not_open(tenant, &name))?;
+        seqs.push(row.seq);
+        nonces.push(sealed.nonce.to_vec());
+        ciphertexts.push(sealed.ciphertext);
+    }
+    query!(
+        "update updates
+        set data_key = $5, nonce = new.nonce, ciphertext = new.ciphertext
+        from unnest($2::bigint[], $3::bytea[], $4::bytea[]) as new (seq, nonce, ciphertext)
+        where updates.tenant_id = $1
+            and updates.seq = new.seq",
+        tenant.as_str(),
+        &seqs,
         &nonces,
         &ciphertexts,
         new.id,

@@ -17,6 +17,7 @@ mod people;
 mod plans;
 mod properties;
 mod reading;
+mod relaying;
 mod reviewing;
 mod rollouts;
 mod specs;

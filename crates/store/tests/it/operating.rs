@@ -42,7 +42,7 @@ async fn observe(store: &Store, desired: &Desired) -> Known {
 }
 
 fn known(changed: bool, deleted: bool) -> Known {
-    Known { account: account("one"), generation: 1, changed, deleted }
+    Known { account: account("one"), generation: 1, changed, deleted, bot: 0 }
 }
 
 #[tokio::test]

@@ -1,21 +1,21 @@
 use std::collections::BTreeSet;
 
-use jiff::ToSpan;
+use jiff::{SignedDuration, ToSpan};
 use oc_domain::AccountId;
 use oc_store::{
-    Error, Store, audit, events,
+    Error, Store, audit, chats, events,
     periods::Wanted,
     personal::{erase, export, requests},
     renderings,
     reviews::{self, Review},
-    secrets::{self, KeyFile},
-    usage,
+    secrets::{self, KeyFile, Vault},
+    updates, usage,
 };
 use serde_json::{Value, json};
 
 use crate::support::{
-    account, change, customer, database, event, load, new_tenant, notice, now, rendering, review,
-    sql, stripe_event, subscription, tenant,
+    account, change, chat, customer, database, event, load, new_tenant, notice, now, rendering,
+    review, set_bot, sql, stripe_event, subscription, tenant, update,
 };
 
 /// An account with something in every table.
@@ -46,8 +46,20 @@ async fn full(store: &Store) -> AccountId {
     usage::record(store, &used).await.unwrap();
     let keys: KeyFile = "one AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=".parse().unwrap();
     secrets::put(store, &keys, &tenant("c-one"), "bot", &"hush".into()).await.unwrap();
+    relayed(store, keys).await;
     renderings::put(store, &rendering("c-one"), now()).await.unwrap();
     one
+}
+
+/// A bot, a chat, a code and a message of `c-one`.
+async fn relayed(store: &Store, keys: KeyFile) {
+    let one = tenant("c-one");
+    set_bot(store, &keys, &one, 42).await;
+    chats::add_code(store, &one, &[1; 32], SignedDuration::from_hours(1), now()).await.unwrap();
+    chats::add_code(store, &one, &[2; 32], SignedDuration::from_hours(1), now()).await.unwrap();
+    let bound = chats::bind(store, &one, &[1; 32], &chat(5), Some(1)).await.unwrap();
+    assert_eq!(bound, chats::Bound::Bound);
+    updates::receive(store, &Vault::new(keys), &[update("c-one", 1, 7)], now()).await.unwrap();
 }
 
 /// Without this, a table that comes later could be forgotten.
@@ -76,6 +88,7 @@ async fn an_export_knows_every_table_that_knows_an_account_or_a_tenant() {
     }
     assert_eq!(exported["members"][0]["email"], "one@example.com");
     assert_eq!(exported["periods"][0]["used_tokens"], 50);
+    assert_eq!(exported["updates"][0]["update_id"], 7);
     let secret = exported["secrets"][0].as_object().unwrap();
     let columns: Vec<&str> = secret.keys().map(String::as_str).collect();
     assert_eq!(columns, ["data_key", "name", "tenant_id", "updated_at"]);

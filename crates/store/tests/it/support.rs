@@ -9,13 +9,17 @@ use oc_domain::{
 use oc_store::{
     Store, accounts,
     accounts::{Member, Role},
+    bots::{self, Bot, NewBot},
+    chats::Chat,
     events::Received,
     migrations,
     outbox::Notice,
     periods,
     renderings::Rendering,
     reviews::{self, NewTenant, Remembered, Review, Subscription},
+    secrets::KeyFile,
     spec_changes::NewChange,
+    updates::Incoming,
     usage,
 };
 use oc_testkit::Postgres;
@@ -211,4 +215,24 @@ pub(crate) fn oc_store(arguments: &[&str], environment: &BTreeMap<&str, &str>) -
         .unwrap();
     let text = [output.stdout, output.stderr].concat();
     (output.status.code().unwrap(), String::from_utf8(text).unwrap())
+}
+
+/// Gives a tenant a bot of that id at Telegram.
+pub(crate) async fn set_bot(store: &Store, keys: &KeyFile, id: &TenantId, telegram_id: i64) -> Bot {
+    let new = NewBot {
+        telegram_id,
+        username: &format!("bot_{telegram_id}"),
+        token: &format!("{telegram_id}:hush").into(),
+        webhook_path: &format!("{id}-{telegram_id}"),
+    };
+    bots::set(store, keys, id, &new, now()).await.unwrap()
+}
+
+pub(crate) fn chat(user: i64) -> Chat {
+    Chat { chat_id: user, user_id: user, locale: Locale::PtBr, bound_at: now() }
+}
+
+pub(crate) fn update(id: &str, number: i64, update_id: i64) -> Incoming {
+    let body = format!("{{\"update_id\":{update_id},\"message\":{{}}}}").into_bytes();
+    Incoming { tenant: tenant(id), number, update_id, body }
 }

@@ -6,7 +6,7 @@ use oc_testkit::Postgres;
 use crate::support::{connect, now, sql};
 
 /// What stands in the tables that a migration has made, as its release wrote it.
-const ROWS: [&str; 15] = [
+const ROWS: [&str; 19] = [
     "insert into accounts (id) values ('a-1'), ('a-2');
     insert into tenants (id, account_id, tier, locale, model, thinking, state, generation, updated_at)
     values ('c-1', 'a-1', 'pro', 'pt-BR', 'kimi-coding/k2p5', 'low', 'active', 3, '2026-01-01'),
@@ -38,6 +38,17 @@ const ROWS: [&str; 15] = [
     "insert into renderings values ('c-1', 'r', 's', 'd', 'x', now())",
     "insert into rollouts (revision, status, wave, wave_since, started_at, ended_at)
     values ('r1', 'rolled-back', 2, now(), now(), now()), ('r2', 'running', 0, now(), now(), null)",
+    "insert into mailboxes values ('c-1', 7);
+    insert into bots (tenant_id, number, telegram_id, username, webhook_path, webhook_hash)
+    values ('c-1', nextval('bot_numbers'), 42, 'one_bot', 'path', 'x')",
+    "insert into chats values ('c-1', 5, 5, 'en', now());
+    insert into link_codes values ('x', 'c-1', now())",
+    "insert into updates
+        (tenant_id, seq, number, update_id, received_at, confirmed_at, data_key, nonce, ciphertext)
+    values ('c-1', 6, 1, 4, now(), now(), null, null, null),
+        ('c-1', 7, 1, 5, now(), null, 1, 'x', 'x')",
+    "insert into outbox (kind, dedup_key, account_id, payload, retry_at)
+    values ('welcome', 'later', 'a-2', '{}', now())",
 ];
 
 /// Columns, constraints, indexes and triggers.

@@ -12,6 +12,7 @@ mod bulletin;
 mod events;
 mod mirror;
 mod model;
+mod presence;
 mod rate;
 mod recovery;
 mod settling;

@@ -1,0 +1,298 @@
+//! Messages on their way from Telegram to a pod: sealed, in the order of numbers of our own, each
+//! delivered until it is confirmed.
+//!
+//! ```text
+//!  receive ──► [ waiting: sealed, numbered ] ──► fetch ──► pod
+//!                  │    ▲ known: nothing           │ a higher offset confirms: the content goes
+//!                  │                               ▼
+//!                  └─ not confirmed in time ──► [ tombstone ] ──► prune
+//! ```
+
+use jiff::{SignedDuration, Timestamp};
+use jiff_sqlx::{Timestamp as SqlTimestamp, ToSqlx};
+use oc_domain::TenantId;
+use sqlx::{PgConnection, query, query_scalar};
+
+use crate::{
+    Error, Store,
+    secrets::{Piece, Vault},
+};
+
+/// What nobody has fetched by then is given up, as Telegram itself does.
+const WAITS: SignedDuration = SignedDuration::from_hours(24);
+/// For so long an update is known to have come: longer than Telegram repeats one.
+const KNOWN: SignedDuration = SignedDuration::from_hours(48);
+/// An offset further ahead than this is nobody's who has lost a few numbers.
+const FURTHEST: i64 = 1_000_000;
+
+/// An update as it came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Incoming {
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// The bot's number.
+    pub number: i64,
+    /// Telegram's number of it.
+    pub update_id: i64,
+    /// Its JSON.
+    pub body: Vec<u8>,
+}
+
+/// What became of one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Receipt {
+    /// It waits.
+    New {
+        /// Our number of it.
+        seq: i64,
+    },
+    /// It has come before, or its tenant has no bot.
+    Known,
+}
+
+/// An update that waits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// Our number of it.
+    pub seq: i64,
+    /// When it came.
+    pub received_at: Timestamp,
+    /// Its JSON, as it came.
+    pub body: Vec<u8>,
+}
+
+/// Where a pod goes on, as the offset of `getUpdates`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Offset {
+    /// With the first that is not confirmed.
+    First,
+    /// With this one: all before are confirmed.
+    Seq(i64),
+    /// With so many from the end: all before are confirmed. At least 1.
+    Last(i64),
+}
+
+/// What was given up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pruned {
+    /// Updates that nobody has fetched in time.
+    pub expired: u64,
+}
+
+/// Adds updates, all or none, and says of each in turn what became of it. Those of a tenant get
+/// ascending numbers, which become visible in their order; those of one call in Telegram's order.
+pub async fn receive(
+    store: &Store,
+    vault: &Vault,
+    incoming: &[Incoming],
+    now: Timestamp,
+) -> Result<Vec<Receipt>, Error> {
+    match seal_and_insert(store, vault, incoming, now).await {
+        // A key was replaced in this moment.
+        Err(error) if error.violates("updates_data_key") => {
+            for one in incoming {
+                vault.forget(&one.tenant);
+            }
+            seal_and_insert(store, vault, incoming, now).await
+        }
+        done => done,
+    }
+}
+
+async fn seal_and_insert(
+    store: &Store,
+    vault: &Vault,
+    incoming: &[Incoming],
+    now: Timestamp,
+) -> Result<Vec<Receipt>, Error> {
+    let mut pieces = Vec::with_capacity(incoming.len());
+    for one in incoming {
+        let name = name(one.number, one.update_id);
+        pieces.push(vault.seal(store, &one.tenant, &name, &one.body).await?);
+    }
+    store.run(async |db| insert(db, incoming, pieces, now).await).await
+}
+
+async fn insert(
+    db: &mut PgConnection,
+    incoming: &[Incoming],
+    pieces: Vec<Piece>,
+    now: Timestamp,
+) -> Result<Vec<Receipt>, Error> {
+    let (mut keys, mut nonces, mut ciphertexts) = (Vec::new(), Vec::new(), Vec::new());
+    for Piece { data_key, nonce, ciphertext } in pieces {
+        keys.push(data_key);
+        nonces.push(nonce);
+        ciphertexts.push(ciphertext);
+    }
+    let tenants: Vec<String> = incoming.iter().map(|one| one.tenant.to_string()).collect();
+    let numbers: Vec<i64> = incoming.iter().map(|one| one.number).collect();
+    let ids: Vec<i64> = incoming.iter().map(|one| one.update_id).collect();
+    let inserted = query!(
+        r#"select tenant_id as "tenant_id!", number as "number!", update_id as "update_id!",
+            seq as "seq!"
+        from receive_updates($1, $2, $3, $4, $5, $6, $7)"#,
+        &tenants,
+        &numbers,
+        &ids,
+        &keys,
+        &nonces,
+        &ciphertexts,
+        now.to_sqlx() as _,
+    )
+    .fetch_all(db)
+    .await?;
+    let receipt = |one: &Incoming| {
+        let own = inserted.iter().find(|row| {
+            row.update_id == one.update_id
+                && row.number == one.number
+                && row.tenant_id == one.tenant.as_str()
+        });
+        own.map_or(Receipt::Known, |row| Receipt::New { seq: row.seq })
+    };
+    Ok(incoming.iter().map(receipt).collect())
+}
+
+/// Confirms what is before `from`, and gives what waits from there on, `limit` at most, in the order
+/// of their numbers.
+///
+/// Whoever comes with an offset from a future that this database does not know, since it was
+/// restored, finds that numbers go on from there.
+pub async fn fetch(
+    store: &Store,
+    vault: &Vault,
+    tenant: &TenantId,
+    from: Offset,
+    limit: u32,
+    now: Timestamp,
+) -> Result<Vec<Waiting>, Error> {
+    let rows = store.run(async |db| {
+        let offset = match from {
+            Offset::First => 0,
+            Offset::Seq(seq) => seq,
+            Offset::Last(count) => last(db, tenant, count).await?,
+        };
+        Ok(query!(
+            r#"with confirmed as (
+                update updates
+                set confirmed_at = $4, data_key = null, nonce = null, ciphertext = null
+                where tenant_id = $1
+                    and seq < $2
+                    and ciphertext is not null
+            ),
+            ahead as (
+                update mailboxes
+                set last_seq = $2 - 1
+                where tenant_id = $1
+                    and last_seq < $2 - 1
+                    and $2 <= last_seq + $5
+            )
+            select seq, number, update_id, received_at as "received_at: SqlTimestamp",
+                data_key as "data_key!", nonce as "nonce!", ciphertext as "ciphertext!"
+            from updates
+            where tenant_id = $1
+                and seq >= $2
+                and ciphertext is not null
+            order by seq
+            limit $3"#,
+            tenant.as_str(),
+            offset,
+            i64::from(limit),
+            now.to_sqlx() as _,
+            FURTHEST,
+        )
+        .fetch_all(db)
+        .await?)
+    });
+    let mut waiting = Vec::new();
+    for row in rows.await? {
+        let piece = Piece { data_key: row.data_key, nonce: row.nonce, ciphertext: row.ciphertext };
+        let name = name(row.number, row.update_id);
+        let body = vault.open(store, tenant, &name, piece).await?;
+        waiting.push(Waiting { seq: row.seq, received_at: row.received_at.to_jiff(), body });
+    }
+    Ok(waiting)
+}
+
+/// The number of the first of the last `count` that wait; 0 if there are fewer.
+async fn last(db: &mut PgConnection, tenant: &TenantId, count: i64) -> Result<i64, Error> {
+    let found = query_scalar!(
+        "select seq
+        from updates
+        where tenant_id = $1
+            and ciphertext is not null
+        order by seq desc
+        offset $2
+        limit 1",
+        tenant.as_str(),
+        count.saturating_sub(1),
+    );
+    Ok(found.fetch_optional(db).await?.unwrap_or_default())
+}
+
+/// The tenants for which something came at `since` or later that still waits.
+pub async fn waiting_since(store: &Store, since: Timestamp) -> Result<Vec<TenantId>, Error> {
+    let found = store.run(async |db| {
+        Ok(query_scalar!(
+            "select distinct tenant_id
+            from updates
+            where received_at >= $1
+                and ciphertext is not null",
+            since.to_sqlx() as _
+        )
+        .fetch_all(db)
+        .await?)
+    });
+    let parse = |id: String| {
+        let parsed = id.parse();
+        parsed.map_err(|_| Error::UnknownWord {
+            column: "updates.tenant_id",
+            row: id.clone(),
+            word: id,
+        })
+    };
+    found.await?.into_iter().map(parse).collect()
+}
+
+/// How many updates of a tenant wait.
+pub async fn count(store: &Store, tenant: &TenantId) -> Result<u64, Error> {
+    let count = store.run(async |db| {
+        let count = query_scalar!(
+            r#"select count(*) as "count!"
+            from updates
+            where tenant_id = $1
+                and ciphertext is not null"#,
+            tenant.as_str()
+        );
+        Ok(count.fetch_one(db).await?)
+    });
+    Ok(count.await?.cast_unsigned())
+}
+
+/// Gives up what nobody has fetched in a day, and forgets what came two days ago.
+pub async fn prune(store: &Store, now: Timestamp) -> Result<Pruned, Error> {
+    store
+        .run(async |db| {
+            let expired = query!(
+                "update updates
+                set confirmed_at = $2, data_key = null, nonce = null, ciphertext = null
+                where received_at < $1
+                    and ciphertext is not null",
+                (now - WAITS).to_sqlx() as _,
+                now.to_sqlx() as _,
+            );
+            let expired = expired.execute(&mut *db).await?.rows_affected();
+            let forgotten = query!(
+                "delete from updates where received_at < $1 and ciphertext is null",
+                (now - KNOWN).to_sqlx() as _,
+            );
+            forgotten.execute(db).await?;
+            Ok(Pruned { expired })
+        })
+        .await
+}
+
+/// What an update is bound to when it is sealed.
+pub(crate) fn name(number: i64, update_id: i64) -> String {
+    format!("update/{number}/{update_id}")
+}
