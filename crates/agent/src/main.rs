@@ -1,0 +1,5 @@
+//! `oc-agent`.
+
+fn main() -> std::process::ExitCode {
+    oc_agent::main()
+}

@@ -1,0 +1,54 @@
+//! A real gateway that dies or hangs.
+
+use std::time::Duration;
+
+use oc_testkit::wait_for;
+use tokio::time::Instant;
+
+use crate::{
+    chat::Chat,
+    model::Model,
+    pod::{Pod, REPLY, START},
+    process,
+};
+
+const TOKEN: &str = "a-platform-token.with-a-signature";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_that_is_killed_or_hangs_is_back_and_answers_what_was_under_way() {
+    let (chat, model) = (Chat::start(TOKEN).await, Model::start().await);
+    let mut pod = Pod::new(&chat, &model, TOKEN);
+    pod.start();
+    pod.ready(&chat).await;
+    pod.turn(&chat, &model, "o primeiro assunto [[kimi frames=1]]").await;
+
+    let killed = pod.gateway().unwrap();
+    let before = model.asked().len();
+    chat.say("no meio [[kimi delay=5s frames=1]]");
+    let asked = async || Ok((model.asked().len() > before).then_some(()));
+    wait_for(REPLY, "the question", asked).await.unwrap();
+    process::signal("KILL", &[killed]);
+    pod.reply(&chat).await;
+    let asked = model.asked().last().unwrap().text();
+    assert!(asked.contains("no meio") && asked.contains("o primeiro assunto"), "{asked}");
+    assert_ne!(pod.gateway(), Some(killed));
+    pod.ready(&chat).await;
+
+    let hung = pod.gateway().unwrap();
+    process::signal("STOP", &[hung]);
+    let begun = Instant::now();
+    let limit = Duration::from_mins(1);
+    wait_for(limit, "another gateway", async || {
+        assert_eq!(pod.probe("/livez").await, 200);
+        Ok(pod.gateway().filter(|pid| *pid != hung))
+    })
+    .await
+    .unwrap();
+    println!("a hung gateway was replaced after {:?}", begun.elapsed());
+    let back = chat.heartbeat(START, "the third gateway", |beat| {
+        beat.restarts == 2 && beat.gateway == oc_domain::heartbeat::GatewayPhase::Ready
+    });
+    let back = back.await.unwrap();
+    assert!(back.last_error.unwrap().contains("hangs"), "{}", pod.log());
+    pod.turn(&chat, &model, "e depois? [[kimi frames=1]]").await;
+}

@@ -1,0 +1,51 @@
+//! What we render is what the pinned OpenClaw understands.
+
+use std::{fs, path::Path, process::Command};
+
+use oc_domain::{Locale, NicheId, ProviderId, TierId};
+use serde_json::Value;
+use strum::VariantArray as _;
+
+use crate::pod::{node, packages, rendered, spec};
+
+fn openclaw(state: &Path, arguments: &[&str]) -> String {
+    let mut command = Command::new(node());
+    command.arg(packages().join("openclaw/openclaw.mjs")).args(arguments);
+    command.env_clear().env("PATH", "/usr/bin:/bin").env("HOME", state);
+    let output = command.env("OPENCLAW_STATE_DIR", state).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn every_niche_in_every_language_and_tier_is_valid_in_openclaws_own_schema() {
+    let state = tempfile::tempdir().unwrap();
+    let schema: Value =
+        serde_json::from_str(&openclaw(state.path(), &["config", "schema"])).unwrap();
+    let schema = jsonschema::validator_for(&schema).unwrap();
+    let mut count = 0;
+    for niche in NicheId::VARIANTS {
+        for locale in Locale::VARIANTS {
+            for tier in TierId::VARIANTS {
+                for connections in [Vec::new(), ProviderId::VARIANTS.to_vec()] {
+                    let mut spec = spec(*tier, *niche, *locale);
+                    spec.connections = connections;
+                    let text = rendered(&spec)("ConfigMap")["data"]["openclaw.json"].clone();
+                    let config: Value = serde_json::from_str(text.as_str().unwrap()).unwrap();
+                    let errors: Vec<_> =
+                        schema.iter_errors(&config).map(|error| error.to_string()).collect();
+                    assert!(errors.is_empty(), "{niche} {locale} {tier}: {errors:#?}");
+                    count += 1;
+                }
+            }
+        }
+    }
+    println!("{count} configurations are valid");
+    // The gateway demands more than its schema says.
+    let spec = spec(TierId::Starter, NicheId::Pharmacy, Locale::PtBr);
+    let text = rendered(&spec)("ConfigMap")["data"]["openclaw.json"].clone();
+    fs::write(state.path().join("openclaw.json"), text.as_str().unwrap()).unwrap();
+    let answer = openclaw(state.path(), &["config", "validate", "--json"]);
+    let answer: Value = serde_json::from_str(&answer).unwrap();
+    assert_eq!(answer["valid"], true, "{answer}");
+}
