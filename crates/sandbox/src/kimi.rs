@@ -20,6 +20,7 @@
 //! | `cached_as=both\|top\|details` `cached=40` `written=10` | spelling, and percent of the prompt |
 //! | `concurrency=2` | requests of one key at a time, else 429 |
 //! | `plain` | JSON for a stream request |
+//! | `talk` | answers what was said, as `frames` do not, and calls tools when asked to |
 //! | `split` `crlf` `comments` | every byte a chunk, line ends, comment lines |
 //! | `huge` `huge=4096` | an extra frame with a MiB, or so many bytes, of padding |
 //!
@@ -54,6 +55,7 @@ mod reply;
 mod request;
 mod serve;
 mod socket;
+mod talk;
 
 pub use answer::{Answer, Cached, Cut, UnknownWord, Usage, Wire};
 pub use failure::{Failure, Limit};

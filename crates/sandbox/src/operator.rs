@@ -22,7 +22,7 @@ use crate::{Remote, Service};
 
 /// Whom the API server takes the operator for.
 pub const USER: &str = "system:serviceaccount:platform:operator";
-const GROUPS: [&str; 3] =
+pub(crate) const GROUPS: [&str; 3] =
     ["system:serviceaccounts", "system:serviceaccounts:platform", "system:authenticated"];
 /// The inventory of the example fleet.
 const INVENTORY: &str = include_str!("../../../nodes/inventory.json");
@@ -142,17 +142,7 @@ impl Stack {
             (1..=self.setup.nodes).map(|it| node("shared", it)).collect();
         nodes.push(node("dedicated", 1));
         self.cluster.add_nodes(&nodes).await?;
-        apply_strict(&client, &oc_manifests::crds(), "sandbox").await?.clean()?;
-        let needed = |object: &Object| {
-            let kinds = ["Namespace", "PriorityClass", "RuntimeClass"];
-            let access =
-                ["ServiceAccount", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"];
-            kinds.contains(&object.kind()) || access.contains(&object.kind())
-        };
-        let mut platform = oc_manifests::platform(&self.inventory);
-        platform.retain(needed);
-        apply_strict(&client, &platform, "sandbox").await?.clean()?;
-        Ok(())
+        install(&client, &self.inventory).await
     }
 
     /// A client of the API with every right.
@@ -249,6 +239,20 @@ impl Stack {
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
+}
+
+/// Gives a cluster what of the platform the operator and its tenants need; nothing that runs.
+pub(crate) async fn install(client: &Client, inventory: &Inventory) -> Result<()> {
+    apply_strict(client, &oc_manifests::crds(), "sandbox").await?.clean()?;
+    let needed = |object: &Object| {
+        let kinds = ["Namespace", "PriorityClass", "RuntimeClass"];
+        let access = ["ServiceAccount", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"];
+        kinds.contains(&object.kind()) || access.contains(&object.kind())
+    };
+    let mut platform = oc_manifests::platform(inventory);
+    platform.retain(needed);
+    apply_strict(client, &platform, "sandbox").await?.clean()?;
+    Ok(())
 }
 
 /// A large node of a pool.

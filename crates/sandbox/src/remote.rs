@@ -29,6 +29,12 @@ impl Remote {
         Ok(remote)
     }
 
+    /// The one in `folder`, made if there is none.
+    pub fn kept(folder: &Path) -> Result<Self> {
+        let path = folder.join("remote.git");
+        if path.exists() { Ok(Self { path }) } else { Self::new(folder) }
+    }
+
     /// The one that is there.
     pub fn at(path: &Path) -> Self {
         Self { path: path.to_owned() }

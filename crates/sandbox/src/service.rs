@@ -2,13 +2,13 @@
 
 use std::{
     fs::File,
-    net::Ipv4Addr,
+    net::{Ipv4Addr, TcpStream},
     path::Path,
     process::{Child, Command, Stdio},
     time::Duration,
 };
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use oc_testkit::wait_for;
 use tokio::net::TcpSocket;
 
@@ -19,8 +19,8 @@ const START: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub struct Service {
     child: Child,
-    /// Bound and never listening, so that its ports are nobody else's.
-    _ports: [TcpSocket; 2],
+    /// For itself and for its admin; bound and never listening, so that they are nobody else's.
+    ports: [TcpSocket; 2],
     /// Where others reach it.
     pub url: String,
     /// Where its health and metrics are.
@@ -36,7 +36,18 @@ impl Service {
         environment: &[(&str, &Path)],
         log: &Path,
     ) -> Result<Self> {
-        let ports = [reserve()?, reserve()?];
+        Self::spawn_at(0, program, arguments, environment, log)
+    }
+
+    /// As [`Self::spawn`], at this port if nobody else has it.
+    pub(crate) fn spawn_at(
+        port: u16,
+        program: &Path,
+        arguments: impl FnOnce(u16) -> Vec<String>,
+        environment: &[(&str, &Path)],
+        log: &Path,
+    ) -> Result<Self> {
+        let ports = [reserve(port).or_else(|_| reserve(0))?, reserve(0)?];
         let [port, admin] = &ports;
         let (port, admin) = (port.local_addr()?.port(), admin.local_addr()?.port());
         let log = File::options().create(true).append(true).open(log)?;
@@ -51,7 +62,7 @@ impl Service {
             .spawn()
             .with_context(|| program.display().to_string())?;
         let url = |port: u16| format!("http://127.0.0.1:{port}");
-        Ok(Self { child, _ports: ports, url: url(port), admin: url(admin) })
+        Ok(Self { child, ports: ports, url: url(port), admin: url(admin) })
     }
 
     /// Waits until it says that it is ready.
@@ -68,6 +79,12 @@ impl Service {
         let text = reqwest::get(format!("{}/metrics", self.admin)).await?.text().await?;
         let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         Ok(value.map(str::parse).transpose()?.unwrap_or_default())
+    }
+
+    /// The port at which others reach it.
+    pub fn port(&self) -> Result<u16> {
+        let [port, _] = &self.ports;
+        Ok(port.local_addr()?.port())
     }
 
     /// Its process.
@@ -90,11 +107,15 @@ impl Service {
     }
 }
 
-/// A free port, beside which a server can bind its own socket, as that reuses addresses too.
-fn reserve() -> Result<TcpSocket> {
+/// This port, or with 0 a free one, beside which a server can bind its own socket, as that reuses
+/// addresses too. Refused where somebody listens.
+fn reserve(port: u16) -> Result<TcpSocket> {
+    if port != 0 && TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok() {
+        bail!("port {port} is taken");
+    }
     let socket = TcpSocket::new_v4()?;
     socket.set_reuseaddr(true)?;
-    socket.bind((Ipv4Addr::LOCALHOST, 0).into())?;
+    socket.bind((Ipv4Addr::LOCALHOST, port).into())?;
     Ok(socket)
 }
 

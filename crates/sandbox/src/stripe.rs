@@ -34,6 +34,7 @@
 use std::{
     io,
     net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
     sync::Arc,
 };
 
@@ -55,6 +56,7 @@ mod form;
 mod http;
 mod id;
 mod invoice;
+mod journal;
 mod json;
 mod list;
 mod page;
@@ -102,6 +104,8 @@ pub struct Options {
     pub seed: u64,
     /// The time of the account at the start, in seconds after 1970; the time of day if absent.
     pub now: Option<i64>,
+    /// A file of what was asked, for a stand-in that goes on after its end; made if there is none.
+    pub journal: Option<PathBuf>,
     /// What the owner of the account chose; its pages are the server's own.
     pub settings: Settings,
 }
@@ -128,6 +132,7 @@ impl Default for Options {
             endpoint: None,
             seed: 0,
             now: None,
+            journal: None,
             settings: Settings::default(),
         }
     }
@@ -135,15 +140,19 @@ impl Default for Options {
 
 /// Listens, and serves on the runtime of the caller.
 pub async fn start(options: Options) -> io::Result<Server> {
-    let Options { listen, endpoint, seed, now, mut settings } = options;
+    let Options { listen, endpoint, seed, now, journal, mut settings } = options;
     let client = reqwest::Client::builder().no_proxy().build().map_err(io::Error::other)?;
     let listener = TcpListener::bind(listen).await?;
     let address = listener.local_addr()?;
     settings.pages = format!("http://{address}");
-    let engine = Engine::new(seed, now.unwrap_or_else(state::wall), settings);
-    let mut state = State::new(engine, seed);
-    state.outbox.endpoint = endpoint;
+    let began = journal.as_deref().map(journal::began).transpose()?.flatten();
+    let engine = Engine::new(seed, began.or(now).unwrap_or_else(state::wall), settings);
+    let state = State::new(engine, seed);
     let shared = Arc::new(Shared { state: Mutex::new(state), wake: Notify::new() });
+    if let Some(path) = &journal {
+        journal::replay(&shared, path)?;
+    }
+    shared.state.lock().outbox.endpoint = endpoint;
     let mut tasks = JoinSet::new();
     tasks.spawn(http::serve(listener, Arc::clone(&shared)));
     tasks.spawn(deliver::deliver(Arc::clone(&shared), client));

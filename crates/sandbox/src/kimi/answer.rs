@@ -22,6 +22,9 @@ pub struct Answer {
     pub delay: Duration,
     /// Between two frames, which keep to the beat of the first; to the millisecond.
     pub gap: Duration,
+    /// Answers what was said, in Portuguese or English, and calls tools when asked to, instead of
+    /// sending numbered frames.
+    pub talk: bool,
     /// Frames of text, each of 48 characters beginning with its number in eight digits.
     pub frames: u32,
     /// Frames of reasoning where the request has thinking on.
@@ -112,6 +115,7 @@ impl Default for Answer {
             retry_after: None,
             delay: Duration::ZERO,
             gap: Duration::ZERO,
+            talk: false,
             frames: 16,
             reasoning: 8,
             stall: None,
@@ -165,6 +169,7 @@ impl Answer {
     fn raise(&mut self, flag: &str, value: &str) -> Option<()> {
         let flag = match flag {
             "plain" => &mut self.plain,
+            "talk" => &mut self.talk,
             "split" => &mut self.wire.split,
             "crlf" => &mut self.wire.crlf,
             "comments" => &mut self.wire.comments,

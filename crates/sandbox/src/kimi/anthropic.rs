@@ -4,7 +4,7 @@ use oc_domain::usage::Tokens;
 
 use super::{
     answer::Usage,
-    output::Piece,
+    output::{Escaped, Piece},
     reply::{Events, Reply},
 };
 
@@ -19,7 +19,7 @@ pub(super) fn whole(reply: &Reply) -> Vec<u8> {
     };
     let text = output.content();
     let content = match &output.tool {
-        None => format!(r#"{{"type":"text","text":"{text}"}}"#),
+        None => format!(r#"{{"type":"text","text":"{}"}}"#, Escaped(text)),
         // Cut arguments are no JSON, and a whole answer cannot hold what is none.
         Some(tool) => {
             let input = if output.truncated { "{}" } else { text };
@@ -54,7 +54,7 @@ pub(super) fn open(reply: &Reply, padding: &str, events: &mut Events<'_>) {
     }
 }
 
-pub(super) fn piece(reply: &Reply, index: u32, piece: Piece, events: &mut Events<'_>) {
+pub(super) fn piece(reply: &Reply, index: u32, piece: Piece<'_>, events: &mut Events<'_>) {
     match (piece, &reply.output.tool) {
         (Piece::Reasoning(text), _) => {
             if index == 0 {
@@ -71,8 +71,8 @@ pub(super) fn piece(reply: &Reply, index: u32, piece: Piece, events: &mut Events
                 }
                 start_content(reply, block, events);
             }
+            let text = Escaped(text);
             let kind = if tool.is_some() {
-                let text = text.escape_default();
                 format!(r#""input_json_delta","partial_json":"{text}""#)
             } else {
                 format!(r#""text_delta","text":"{text}""#)

@@ -4,7 +4,7 @@ use oc_domain::usage::Tokens;
 
 use super::{
     answer::{Cached, Usage},
-    output::Piece,
+    output::{Escaped, Piece},
     reply::{Events, Reply},
 };
 
@@ -15,10 +15,10 @@ pub(super) fn whole(reply: &Reply) -> Vec<u8> {
         text => format!(r#","reasoning_content":"{text}""#),
     };
     let content = match &output.tool {
-        None => format!(r#""content":"{}"{reasoning}"#, output.content()),
+        None => format!(r#""content":"{}"{reasoning}"#, Escaped(output.content())),
         Some(tool) => format!(
             r#""content":null{reasoning},"tool_calls":[{{"id":"call_{number}","type":"function","function":{{"name":"{tool}","arguments":"{}"}}}}]"#,
-            output.content().escape_default(),
+            Escaped(output.content()),
         ),
     };
     let usage = match reply.reported(false) {
@@ -40,7 +40,7 @@ pub(super) fn open(reply: &Reply, padding: &str, events: &mut Events<'_>) {
     }
 }
 
-pub(super) fn piece(reply: &Reply, index: u32, piece: Piece, events: &mut Events<'_>) {
+pub(super) fn piece(reply: &Reply, index: u32, piece: Piece<'_>, events: &mut Events<'_>) {
     let (text, tool) = match piece {
         Piece::Reasoning(text) => {
             return delta(reply, &format!(r#""reasoning_content":"{text}""#), events);
@@ -48,7 +48,7 @@ pub(super) fn piece(reply: &Reply, index: u32, piece: Piece, events: &mut Events
         Piece::Content(text) => (text, &reply.output.tool),
     };
     let Some(tool) = tool else {
-        return delta(reply, &format!(r#""content":"{text}""#), events);
+        return delta(reply, &format!(r#""content":"{}""#, Escaped(text)), events);
     };
     if reply.output.begins_content(index) {
         let number = reply.number;
@@ -57,7 +57,7 @@ pub(super) fn piece(reply: &Reply, index: u32, piece: Piece, events: &mut Events
         );
         delta(reply, &call, events);
     }
-    let text = text.escape_default();
+    let text = Escaped(text);
     let call = format!(r#""tool_calls":[{{"index":0,"function":{{"arguments":"{text}"}}}}]"#);
     delta(reply, &call, events);
 }

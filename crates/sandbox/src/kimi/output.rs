@@ -1,8 +1,12 @@
 //! What is answered, cut into frames, and how many tokens it is.
 
-use std::sync::LazyLock;
+use std::{borrow::Cow, fmt, sync::LazyLock};
 
-use super::{answer::Answer, request::Request};
+use super::{
+    answer::Answer,
+    request::Request,
+    talk::{self, Speech},
+};
 
 /// The most frames of text or of reasoning.
 pub(super) const MAX_FRAMES: u32 = 16_384;
@@ -31,7 +35,7 @@ pub(super) struct Output {
     tokenizer: Tokenizer,
     reasoning: &'static str,
     /// Text, or the arguments of the call of `tool`.
-    content: &'static str,
+    content: Cow<'static, str>,
     frame: usize,
     /// The tool that is called.
     pub(super) tool: Option<String>,
@@ -41,9 +45,30 @@ pub(super) struct Output {
 
 /// A part of the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Piece {
-    Reasoning(&'static str),
-    Content(&'static str),
+pub(super) enum Piece<'a> {
+    Reasoning(&'a str),
+    Content(&'a str),
+}
+
+/// A text as it stands inside of a JSON text.
+pub(super) struct Escaped<'a>(pub(super) &'a str);
+
+impl fmt::Display for Escaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut rest = self.0;
+        while let Some(at) = rest.find(|c: char| c < ' ' || matches!(c, '"' | '\\')) {
+            let (plain, odd) = rest.split_at(at);
+            f.write_str(plain)?;
+            let mut characters = odd.chars();
+            match characters.next() {
+                Some(c @ ('"' | '\\')) => write!(f, "\\{c}")?,
+                Some(c) => write!(f, "\\u{:04x}", u32::from(c))?,
+                None => {}
+            }
+            rest = characters.as_str();
+        }
+        f.write_str(rest)
+    }
 }
 
 impl Tokenizer {
@@ -69,20 +94,37 @@ impl Tokenizer {
 }
 
 impl Output {
-    pub(super) fn new(request: &Request<'_>, answer: &Answer, tokenizer: Tokenizer) -> Self {
-        let tool = request.tool().map(str::to_owned);
-        let (content, frame) = match tool {
-            Some(_) => (ARGUMENTS, ARGUMENTS_FRAME),
-            None => (text(answer.frames), FRAME),
+    /// What is answered at a time in seconds after 1970.
+    pub(super) fn new(
+        request: &Request<'_>,
+        answer: &Answer,
+        tokenizer: Tokenizer,
+        now: i64,
+    ) -> Self {
+        let (tool, content) = match (answer.talk, request.tool()) {
+            (true, _) => match talk::speak(request, now) {
+                Speech::Says(text) => (None, Cow::Owned(text)),
+                Speech::Calls { tool, arguments } => (Some(tool), Cow::Owned(arguments)),
+            },
+            (false, Some(tool)) => (Some(tool.to_owned()), Cow::Borrowed(ARGUMENTS)),
+            (false, None) => (None, Cow::Borrowed(text(answer.frames))),
         };
+        let frame = if tool.is_some() { ARGUMENTS_FRAME } else { FRAME };
         let budget = request.thinking.as_ref().and_then(|thinking| thinking.budget_tokens);
         let thoughts = if request.thinks() { text(answer.reasoning) } else { "" };
         let thoughts = shortened(thoughts, tokenizer.chars(budget.unwrap_or(u64::MAX)));
         let room = tokenizer.chars(request.max_tokens().unwrap_or(u64::MAX));
         let reasoning = shortened(thoughts, room);
-        let rest = shortened(content, room - reasoning.len());
-        let truncated = reasoning.len() + rest.len() < thoughts.len() + content.len();
-        Self { tokenizer, reasoning, content: rest, frame, tool, truncated }
+        let whole = content.len();
+        let content = match content {
+            Cow::Borrowed(text) => Cow::Borrowed(shortened(text, room - reasoning.len())),
+            Cow::Owned(mut text) => {
+                text.truncate(text.floor_char_boundary(room - reasoning.len()));
+                Cow::Owned(text)
+            }
+        };
+        let truncated = reasoning.len() + content.len() < thoughts.len() + whole;
+        Self { tokenizer, reasoning, content, frame, tool, truncated }
     }
 
     /// How many pieces there are.
@@ -92,11 +134,11 @@ impl Output {
     }
 
     /// Piece `index`, counted from 0.
-    pub(super) fn piece(&self, index: u32) -> Option<Piece> {
+    pub(super) fn piece(&self, index: u32) -> Option<Piece<'_>> {
         let index = index as usize;
         match index.checked_sub(self.reasoning_pieces()) {
             None => slice(self.reasoning, index, FRAME).map(Piece::Reasoning),
-            Some(index) => slice(self.content, index, self.frame).map(Piece::Content),
+            Some(index) => slice(&self.content, index, self.frame).map(Piece::Content),
         }
     }
 
@@ -118,8 +160,8 @@ impl Output {
         self.reasoning
     }
 
-    pub(super) fn content(&self) -> &'static str {
-        self.content
+    pub(super) fn content(&self) -> &str {
+        &self.content
     }
 
     fn reasoning_pieces(&self) -> usize {
@@ -135,9 +177,11 @@ fn shortened(text: &'static str, chars: usize) -> &'static str {
     text.get(..chars).unwrap_or(text)
 }
 
-fn slice(text: &'static str, index: usize, frame: usize) -> Option<&'static str> {
-    let start = index * frame;
-    text.get(start..(start + frame).min(text.len())).filter(|piece| !piece.is_empty())
+/// Piece `index` of a text: so many bytes, or a few less where a character would be cut.
+fn slice(text: &str, index: usize, frame: usize) -> Option<&str> {
+    let start = text.floor_char_boundary(index * frame);
+    let end = text.floor_char_boundary((index + 1) * frame);
+    text.get(start..end).filter(|piece| !piece.is_empty())
 }
 
 #[cfg(test)]
@@ -146,7 +190,7 @@ mod tests {
 
     fn output(json: &str, words: &str, per_mille: usize) -> Output {
         let request: Request<'_> = serde_json::from_str(json).unwrap();
-        Output::new(&request, &words.parse().unwrap(), Tokenizer { per_mille })
+        Output::new(&request, &words.parse().unwrap(), Tokenizer { per_mille }, 0)
     }
 
     #[test]
@@ -176,7 +220,7 @@ mod tests {
     fn pieces_join_to_the_whole_and_carry_their_number() {
         let json = r#"{"model":"m","messages":[],"thinking":{"type":"enabled"}}"#;
         let output = output(json, "frames=3 reasoning=2", 1000);
-        let pieces: Vec<Piece> = (0..output.pieces()).map_while(|i| output.piece(i)).collect();
+        let pieces: Vec<Piece<'_>> = (0..output.pieces()).map_while(|i| output.piece(i)).collect();
         assert_eq!(pieces.len(), 5);
         assert!(matches!(pieces[1], Piece::Reasoning(text) if text.starts_with("00000001 ")));
         assert!(matches!(pieces[4], Piece::Content(text) if text.starts_with("00000002 ")));

@@ -6,7 +6,7 @@ use serde::{
     Deserialize, Deserializer,
     de::{SeqAccess, Visitor},
 };
-use serde_json::value::RawValue;
+use serde_json::{Value, value::RawValue};
 
 /// The body of a request; the two dialects differ little enough to share it.
 #[derive(Deserialize)]
@@ -56,6 +56,27 @@ struct Message<'a> {
     reasoning_content: Option<Cow<'a, str>>,
 }
 
+/// Who has said something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Speaker {
+    /// The operator, in the system prompt.
+    System,
+    /// A person, or a client in its name.
+    Person,
+    /// The model.
+    Model,
+    /// A tool, as its result.
+    Tool,
+}
+
+/// A tool that the model may call.
+#[derive(Debug, PartialEq)]
+pub(super) struct Tool {
+    pub(super) name: String,
+    /// JSON Schema of the arguments.
+    pub(super) schema: Value,
+}
+
 /// What a message says: its characters and images, and its texts for those who look for words.
 #[derive(Default)]
 struct Content<'a> {
@@ -63,6 +84,8 @@ struct Content<'a> {
     other_chars: usize,
     images: u64,
     tool_result: bool,
+    /// The texts of results of tools.
+    results: Vec<Cow<'a, str>>,
 }
 
 #[derive(Deserialize)]
@@ -121,6 +144,29 @@ impl Request<'_> {
         self.asked().find_map(|text| Some(text.split_once("[[kimi")?.1.split_once("]]")?.0))
     }
 
+    /// All that was said, in order.
+    pub(super) fn said(&self) -> impl Iterator<Item = (Speaker, Cow<'_, str>)> {
+        let system = self.system.texts.iter().map(|text| (Speaker::System, Cow::Borrowed(&**text)));
+        system.chain(self.messages.iter().flat_map(|message| {
+            let speaker = match &*message.role {
+                "user" => Speaker::Person,
+                "assistant" => Speaker::Model,
+                "tool" => Speaker::Tool,
+                _ => Speaker::System,
+            };
+            let results = message.content.results.iter().map(|text| (Speaker::Tool, text));
+            let texts = message.content.texts.iter().map(move |text| (speaker, text));
+            results.chain(texts).map(|(speaker, text)| (speaker, Cow::Borrowed(&**text)))
+        }))
+    }
+
+    /// The tools that the model may call.
+    pub(super) fn tools(&self) -> Vec<Tool> {
+        let list =
+            self.tools.and_then(|tools| serde_json::from_str::<Vec<Value>>(tools.get()).ok());
+        list.iter().flatten().filter_map(tool).collect()
+    }
+
     /// The tool that the user wants called with `tool:NAME`.
     pub(super) fn tool(&self) -> Option<&str> {
         self.tools?;
@@ -128,6 +174,14 @@ impl Request<'_> {
         let ends = |c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '-');
         named.split(ends).next().filter(|name| !name.is_empty())
     }
+}
+
+/// A tool of either dialect.
+fn tool(value: &Value) -> Option<Tool> {
+    let function = value.get("function").unwrap_or(value);
+    let name = function.get("name")?.as_str()?.to_owned();
+    let schema = function.get("parameters").or_else(|| function.get("input_schema"));
+    Some(Tool { name, schema: schema.cloned().unwrap_or_default() })
 }
 
 impl Content<'_> {
@@ -141,6 +195,7 @@ impl<'a> Extend<Block<'a>> for Content<'a> {
         for block in blocks {
             self.images += u64::from(matches!(&*block.kind, "image" | "image_url"));
             self.images += block.content.images;
+            self.results.extend(block.content.texts.iter().cloned());
             self.tool_result |= block.kind == "tool_result";
             self.other_chars += block.content.chars();
             self.other_chars += block.thinking.map_or(0, |text| text.chars().count());

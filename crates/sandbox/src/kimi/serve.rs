@@ -148,15 +148,16 @@ fn prepare(
     check(dialect, &request, answer)?;
     let number = shared.next_number();
     let tokenizer = Tokenizer::new(shared.seed, number);
+    let created = recorder.entry.at_ms / 1000;
     Ok(Reply {
         dialect,
         number,
-        created: recorder.entry.at_ms / 1000,
+        created,
         model: serde_json::Value::from(&*request.model).to_string(),
         include_usage: request.include_usage(),
         stream: request.stream && !answer.plain,
         prompt: prompt(&request, answer, tokenizer),
-        output: Output::new(&request, answer, tokenizer),
+        output: Output::new(&request, answer, tokenizer, created),
         answer: *answer,
     })
 }

@@ -65,20 +65,33 @@ async fn connection(stream: TcpStream, shared: Arc<Shared>) {
 async fn answer(shared: &Shared, request: Request<Incoming>) -> io::Result<Answer> {
     let (head, body) = request.into_parts();
     let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
-    let path = head.uri.path();
-    let answer = if path.starts_with("/_") {
-        control::answer(shared, &head, &body)
-    } else if let Some(path) = path.strip_prefix("/v1/") {
-        api(shared, &head, path, &body).await?
+    let answer = if head.uri.path().starts_with("/v1/") {
+        api(shared, &head, &body).await?
     } else {
-        page::answer(shared, &head, &body)
+        dispatch(shared, &head, &body)
     };
     shared.wake.notify_one();
     Ok(answer)
 }
 
-/// A request to the API.
-async fn api(shared: &Shared, head: &Parts, path: &str, body: &Bytes) -> io::Result<Answer> {
+/// Answers at once, whatever is asked.
+pub(super) fn dispatch(shared: &Shared, head: &Parts, body: &Bytes) -> Answer {
+    let path = head.uri.path();
+    if let Some(path) = path.strip_prefix("/v1/") {
+        return call(&mut shared.state.lock(), head, path, body);
+    }
+    if head.method == Method::POST {
+        shared.state.lock().note(head, body);
+    }
+    if path.starts_with("/_") {
+        control::answer(shared, head, body)
+    } else {
+        page::answer(shared, head, body)
+    }
+}
+
+/// A request to the API, which may go wrong.
+async fn api(shared: &Shared, head: &Parts, body: &Bytes) -> io::Result<Answer> {
     let (latency, failure) = {
         let mut state = shared.state.lock();
         (state.switches.latency, state.failure())
@@ -90,10 +103,10 @@ async fn api(shared: &Shared, head: &Parts, path: &str, body: &Bytes) -> io::Res
         Some(Failure::Hang) => std::future::pending().await,
         Some(Failure::Status(status)) => Ok(refuse(&mut shared.state.lock(), &failed(status))),
         Some(Failure::Lost) => {
-            call(&mut shared.state.lock(), head, path, body);
+            dispatch(shared, head, body);
             Err(io::Error::other("the answer is lost"))
         }
-        None => Ok(call(&mut shared.state.lock(), head, path, body)),
+        None => Ok(dispatch(shared, head, body)),
     }
 }
 
@@ -129,6 +142,9 @@ fn call(state: &mut State, head: &Parts, path: &str, body: &Bytes) -> Answer {
         let replayed = HeaderValue::from_static("true");
         answer.headers_mut().insert("idempotent-replayed", replayed);
         return answer;
+    }
+    if head.method != Method::GET {
+        state.note(head, body);
     }
     let request_id = request_id(state);
     let caller = event::Request { id: request_id.clone(), key: key.map(str::to_owned) };

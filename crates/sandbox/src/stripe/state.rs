@@ -4,7 +4,7 @@ use std::{collections::HashMap, str::FromStr, time::Duration};
 
 use oc_service::Clock as WallClock;
 
-use super::{deliver::Outbox, engine::Engine, http::Saved, id::Draw, shape::Shape};
+use super::{deliver::Outbox, engine::Engine, http::Saved, id::Draw, journal::Journal, shape::Shape};
 
 /// The account and what stands around it.
 pub(super) struct State {
@@ -15,6 +15,7 @@ pub(super) struct State {
     pub(super) outbox: Outbox,
     /// Answers by idempotency key.
     pub(super) saved: HashMap<String, Saved>,
+    pub(super) journal: Option<Journal>,
 }
 
 /// What tells the time.
@@ -131,6 +132,7 @@ impl State {
             switches: Switches::default(),
             outbox: Outbox::default(),
             saved: HashMap::new(),
+            journal: None,
         }
     }
 

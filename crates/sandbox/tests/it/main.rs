@@ -14,3 +14,4 @@ mod log;
 mod openai;
 mod stripe;
 mod support;
+mod talk;
