@@ -144,12 +144,19 @@ impl Journey {
     pub async fn say(&self, user: i64, bot: &str, text: &str) -> Result<u64> {
         let before = self.sent(user, bot, 0, Duration::ZERO).await?;
         let url = format!("{}/_control/say", self.telegram()?);
-        self.ask(self.http.post(url), Some(&json!({"user": user, "bot": bot, "text": text}))).await?;
+        self.ask(self.http.post(url), Some(&json!({"user": user, "bot": bot, "text": text})))
+            .await?;
         Ok(before.last().map_or(0, |last| last.number))
     }
 
     /// The first message that a bot sends to a person after that number.
-    pub async fn answer(&self, user: i64, bot: &str, after: u64, patience: Duration) -> Result<Sent> {
+    pub async fn answer(
+        &self,
+        user: i64,
+        bot: &str,
+        after: u64,
+        patience: Duration,
+    ) -> Result<Sent> {
         let until = Instant::now() + patience;
         let mut after = after;
         while Instant::now() < until {

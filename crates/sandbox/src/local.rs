@@ -181,7 +181,11 @@ impl Local {
         let outside = &self.outside;
         Ok(Book {
             pid: std::process::id(),
-            services: self.services.iter().map(|(name, it)| ((*name).to_owned(), it.into())).collect(),
+            services: self
+                .services
+                .iter()
+                .map(|(name, it)| ((*name).to_owned(), it.into()))
+                .collect(),
             stripe: outside.stripe.as_ref().map(|it| of(it.address)),
             telegram: outside.telegram.as_ref().map(|it| of(it.addr())),
             kimi: outside.kimi.as_ref().map(|it| of(it.addr())),

@@ -36,10 +36,11 @@ impl Service {
         environment: &[(&str, &Path)],
         log: &Path,
     ) -> Result<Self> {
-        Self::spawn_at(0, program, arguments, environment, log)
+        let serve = |port| [vec!["serve".to_owned()], arguments(port)].concat();
+        Self::spawn_at(0, program, serve, environment, log)
     }
 
-    /// As [`Self::spawn`], at this port if nobody else has it.
+    /// As [`Self::spawn`], at this port if nobody else has it, and with nothing but the arguments.
     pub(crate) fn spawn_at(
         port: u16,
         program: &Path,
@@ -52,9 +53,8 @@ impl Service {
         let (port, admin) = (port.local_addr()?.port(), admin.local_addr()?.port());
         let log = File::options().create(true).append(true).open(log)?;
         let child = Command::new(program)
-            .arg("serve")
-            .args(["--admin-listen", &format!("127.0.0.1:{admin}")])
             .args(arguments(port))
+            .args(["--admin-listen", &format!("127.0.0.1:{admin}")])
             .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)

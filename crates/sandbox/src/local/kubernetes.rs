@@ -10,7 +10,10 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
-use kube::{Client, Config, config::{KubeConfigOptions, Kubeconfig}};
+use kube::{
+    Client, Config,
+    config::{KubeConfigOptions, Kubeconfig},
+};
 use oc_domain::{Inventory, inventory};
 use oc_testkit::{Cluster, Options, Provisioner};
 
@@ -90,12 +93,12 @@ impl Kubernetes {
         services: &[(&str, SocketAddr)],
         refresh: Duration,
     ) -> Result<Node> {
-        let forwards = oc_manifests::data_plane_addresses(&self.inventory)
-            .into_iter()
-            .filter_map(|(name, address)| {
+        let forwards = oc_manifests::data_plane_addresses(&self.inventory).into_iter().filter_map(
+            |(name, address)| {
                 let (_, to) = services.iter().find(|(known, _)| *known == name)?;
                 Some(Forward { address, to: *to })
-            });
+            },
+        );
         let (cpu, memory) = machine()?;
         let options = NodeOptions {
             client: self.client.clone(),

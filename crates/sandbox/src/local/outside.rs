@@ -49,27 +49,40 @@ impl Outside {
         let listen = |port: u16| (Ipv4Addr::LOCALHOST, if *usual_ports { port } else { 0 }).into();
         let kimi = match real.kimi {
             Some(_) => None,
-            None => Some(start_at(listen(9100), async |listen| {
-                Ok(Kimi::start(kimi::Options { listen, ..kimi::Options::default() }).await?)
-            }).await?),
+            None => Some(
+                start_at(listen(9100), async |listen| {
+                    let answer = "talk".parse()?;
+                    Ok(Kimi::start(kimi::Options { listen, answer, ..kimi::Options::default() })
+                        .await?)
+                })
+                .await?,
+            ),
         };
         let stripe = match real.stripe {
             Some(_) => None,
-            None => Some(start_at(listen(9300), async |listen| {
-                let journal = Some(folder.join("stripe.jsonl"));
-                let behind = i64::try_from(stripe_behind.as_secs())?;
-                let now = Some(oc_service::Clock::system().now().as_second() - behind);
-                let options = stripe::Options { listen, journal, now, ..stripe::Options::default() };
-                Ok(stripe::start(options).await?)
-            }).await?),
+            None => Some(
+                start_at(listen(9300), async |listen| {
+                    let journal = Some(folder.join("stripe.jsonl"));
+                    let behind = i64::try_from(stripe_behind.as_secs())?;
+                    let now = Some(oc_service::Clock::system().now().as_second() - behind);
+                    let options =
+                        stripe::Options { listen, journal, now, ..stripe::Options::default() };
+                    Ok(stripe::start(options).await?)
+                })
+                .await?,
+            ),
         };
         let telegram = match real.telegram {
             Some(_) => None,
-            None => Some(start_at(listen(9200), async |listen| {
-                let file = Some(folder.join("telegram.json"));
-                let options = telegram::Options { listen, file, ..telegram::Options::default() };
-                Ok(Telegram::start(options).await?)
-            }).await?),
+            None => Some(
+                start_at(listen(9200), async |listen| {
+                    let file = Some(folder.join("telegram.json"));
+                    let options =
+                        telegram::Options { listen, file, ..telegram::Options::default() };
+                    Ok(Telegram::start(options).await?)
+                })
+                .await?,
+            ),
         };
         Ok(Self { kimi, stripe, telegram })
     }
@@ -102,10 +115,7 @@ impl Outside {
 }
 
 /// Starts a server at its usual port, or at a free one where that is taken.
-async fn start_at<T>(
-    usual: SocketAddr,
-    start: impl AsyncFn(SocketAddr) -> Result<T>,
-) -> Result<T> {
+async fn start_at<T>(usual: SocketAddr, start: impl AsyncFn(SocketAddr) -> Result<T>) -> Result<T> {
     match start(usual).await {
         Err(_) if usual.port() != 0 => start((usual.ip(), 0).into()).await,
         started => started,

@@ -21,11 +21,7 @@ impl Programs {
     /// The program of this name.
     pub(super) fn find(&self, name: &str) -> Result<PathBuf> {
         let path = self.0.join(name);
-        ensure!(
-            path.exists(),
-            "{} is missing: cargo build --workspace --bins",
-            path.display()
-        );
+        ensure!(path.exists(), "{} is missing: cargo build --workspace --bins", path.display());
         Ok(path)
     }
 }

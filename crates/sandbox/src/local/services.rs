@@ -133,7 +133,10 @@ impl Setting<'_> {
         let webhook = reached.then(|| ("--public-url", url));
         let shared = [database, redis, ("--grace", "5s".to_owned())];
         let all = own.into_iter().chain(webhook).chain(shared);
-        all.flat_map(|(name, value)| [name.to_owned(), value]).collect()
+        // It has no other verb.
+        let verb = Some("serve").filter(|_| name != "token-proxy");
+        let verb = verb.map(str::to_owned).into_iter();
+        verb.chain(all.flat_map(|(name, value)| [name.to_owned(), value])).collect()
     }
 
     fn write_upstreams(&self) -> Result<()> {

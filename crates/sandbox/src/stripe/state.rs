@@ -4,7 +4,9 @@ use std::{collections::HashMap, str::FromStr, time::Duration};
 
 use oc_service::Clock as WallClock;
 
-use super::{deliver::Outbox, engine::Engine, http::Saved, id::Draw, journal::Journal, shape::Shape};
+use super::{
+    deliver::Outbox, engine::Engine, http::Saved, id::Draw, journal::Journal, shape::Shape,
+};
 
 /// The account and what stands around it.
 pub(super) struct State {

@@ -1,8 +1,7 @@
 //! Everything that a message passes on its way is killed while messages pass.
 
 use std::{
-    env,
-    fs,
+    env, fs,
     time::{Duration, Instant},
 };
 
@@ -49,8 +48,8 @@ async fn each_message_is_answered_in_order_whatever_is_killed() {
         let mut after = said;
         loop {
             let answer = product.journey.answer(eva.user, &eva.bot, after, PATIENCE).await;
-            let answer =
-                answer.unwrap_or_else(|error| panic!("{text}: {error:#}\n{}", product.log(&eva.tenant)));
+            let answer = answer
+                .unwrap_or_else(|error| panic!("{text}: {error:#}\n{}", product.log(&eva.tenant)));
             after = answer.number;
             if answer.result["text"].as_str().unwrap_or_default().contains(&expected) {
                 break;

@@ -38,7 +38,10 @@ impl Customer {
         let bot = journey.new_bot(name, &username).await.unwrap();
         journey.connect(&tenant, &bot.token).await.unwrap();
         product.phase(&tenant, Some(Phase::Ready)).await;
-        println!("{tenant} of {name}: ready {:.1} s after the payment", paid.elapsed().as_secs_f64());
+        println!(
+            "{tenant} of {name}: ready {:.1} s after the payment",
+            paid.elapsed().as_secs_f64()
+        );
         journey.person(user, name, &locale.to_string()).await.unwrap();
         let account = page.account;
         let customer = Self { account, tenant, bot: username, token: bot.token, user };
@@ -52,7 +55,8 @@ impl Customer {
         let began = Instant::now();
         let said = product.journey.say(self.user, &self.bot, text).await.unwrap();
         let answer = product.journey.answer(self.user, &self.bot, said, PATIENCE).await;
-        let answer = answer.unwrap_or_else(|error| panic!("{error:#}\n{}", product.log(&self.tenant)));
+        let answer =
+            answer.unwrap_or_else(|error| panic!("{error:#}\n{}", product.log(&self.tenant)));
         let answer = answer.result["text"].as_str().unwrap_or_default().to_owned();
         println!("{:>6.2} s  {text:?} -> {answer:?}", began.elapsed().as_secs_f64());
         answer
@@ -61,7 +65,8 @@ impl Customer {
     /// Says something, and sees that nothing comes back for a while.
     pub(crate) async fn ask_in_vain(&self, product: &Product, text: &str) {
         let said = product.journey.say(self.user, &self.bot, text).await.unwrap();
-        let answer = product.journey.answer(self.user, &self.bot, said, Duration::from_secs(8)).await;
+        let answer =
+            product.journey.answer(self.user, &self.bot, said, Duration::from_secs(8)).await;
         assert!(answer.is_err(), "{answer:?}");
     }
 

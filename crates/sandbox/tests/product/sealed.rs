@@ -62,10 +62,22 @@ pub(crate) fn no_address_but_the_services_is_reachable(product: &Product, all: &
         local(&service.url);
         local(&service.admin);
     }
-    let more = ["10.43.0.1|443|tcp", "10.43.0.20|22|tcp", "10.43.0.22|8090|tcp", "10.43.0.30|80|tcp",
-        "127.0.0.1|53|udp", "10.43.0.10|53|udp", "1.1.1.1|53|udp", "1.1.1.1|443|tcp", "8.8.8.8|53|tcp",
-        "169.254.169.254|80|tcp", "10.0.0.1|443|tcp", "192.0.2.1|80|tcp", "::1|5432|tcp",
-        "2606:4700:4700::1111|443|tcp"];
+    let more = [
+        "10.43.0.1|443|tcp",
+        "10.43.0.20|22|tcp",
+        "10.43.0.22|8090|tcp",
+        "10.43.0.30|80|tcp",
+        "127.0.0.1|53|udp",
+        "10.43.0.10|53|udp",
+        "1.1.1.1|53|udp",
+        "1.1.1.1|443|tcp",
+        "8.8.8.8|53|tcp",
+        "169.254.169.254|80|tcp",
+        "10.0.0.1|443|tcp",
+        "192.0.2.1|80|tcp",
+        "::1|5432|tcp",
+        "2606:4700:4700::1111|443|tcp",
+    ];
     addresses.extend(more.map(str::to_owned));
     for other in all {
         for pid in processes(&other.tenant) {
@@ -117,7 +129,8 @@ pub(crate) fn a_pod_holds_no_secret_but_its_own(product: &Product, all: &[&Custo
             (entry.file_name().to_string_lossy().into_owned(), text.trim().as_bytes().to_vec())
         })
         .collect();
-    secrets.extend(all.iter().map(|one| (format!("bot of {}", one.tenant), one.token.clone().into())));
+    secrets
+        .extend(all.iter().map(|one| (format!("bot of {}", one.tenant), one.token.clone().into())));
     for customer in all {
         let others = all.iter().filter(|other| other.tenant != customer.tenant);
         let mut forbidden = secrets.clone();
@@ -154,7 +167,10 @@ pub(crate) fn a_pod_holds_no_secret_but_its_own(product: &Product, all: &[&Custo
             walk(std::path::Path::new(&root).join(folder).as_path(), &mut look);
         }
         assert!(own > 0, "its own token was not seen either: nothing was read");
-        println!("{}: {files} files and lists hold its own token ({own}) and no other", customer.tenant);
+        println!(
+            "{}: {files} files and lists hold its own token ({own}) and no other",
+            customer.tenant
+        );
     }
 }
 

@@ -156,4 +156,3 @@ fn find(folder: &std::path::Path, name: &str) -> Option<String> {
     }
     None
 }
-

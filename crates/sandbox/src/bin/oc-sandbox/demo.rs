@@ -8,7 +8,10 @@ use kube::{
     Api, Client, Config,
     config::{KubeConfigOptions, Kubeconfig},
 };
-use oc_domain::{Locale, NicheId, TenantId, TierId, tenant::{Phase, Tenant}};
+use oc_domain::{
+    Locale, NicheId, TenantId, TierId,
+    tenant::{Phase, Tenant},
+};
 use oc_sandbox::{
     journey::{Journey, Order, until},
     local::Book,
@@ -80,7 +83,8 @@ impl Arguments {
         steps.done("paid", "paid at Stripe");
         let tenant = until("the agent", async || journey.tenant(&page.account).await).await?;
         steps.done("tenant", &format!("event taken: the agent is {tenant}"));
-        let bot = journey.new_bot("Demo", &format!("{}_bot", tenant.as_str().replace('-', "_"))).await?;
+        let bot =
+            journey.new_bot("Demo", &format!("{}_bot", tenant.as_str().replace('-', "_"))).await?;
         journey.connect(&tenant, &bot.token).await?;
         steps.done("bot", &format!("bot @{} connected", bot.username));
         let committed = until("the commit", async || journey.committed(&tenant)).await?;
@@ -102,12 +106,19 @@ impl Arguments {
             steps.done("answer", &format!("{text:?} -> {answer:?}"));
         }
         if self.json {
-            let steps: Vec<_> =
-                steps.done.iter().map(|(name, seconds)| json!({"step": name, "seconds": seconds})).collect();
+            let steps: Vec<_> = steps
+                .done
+                .iter()
+                .map(|(name, seconds)| json!({"step": name, "seconds": seconds}))
+                .collect();
             anstream::println!("{}", json!({"tenant": tenant, "steps": steps}));
             return Ok(());
         }
-        anstream::println!("\nGo on in the chat: {}/chat/{number}/{}", journey.telegram()?, bot.username);
+        anstream::println!(
+            "\nGo on in the chat: {}/chat/{number}/{}",
+            journey.telegram()?,
+            bot.username
+        );
         Ok(())
     }
 }

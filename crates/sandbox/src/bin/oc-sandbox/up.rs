@@ -40,7 +40,11 @@ impl Arguments {
         let began = Instant::now();
         if let Some(book) = Book::read(&self.folder)? {
             let folder = self.folder.display();
-            ensure!(false, "a stack runs in {folder} already (process {}): scripts/dev down", book.pid);
+            ensure!(
+                false,
+                "a stack runs in {folder} already (process {}): scripts/dev down",
+                book.pid
+            );
         }
         let bot = self.real.telegram.clone();
         let options = Options {
@@ -61,7 +65,10 @@ impl Arguments {
         let journey = Journey::new(book.clone())?;
         let desk = Desk::start(web, journey, local.kubernetes(), bot).await?;
         anstream::print!("{}", story(&book, &desk.url, &folder.display().to_string()));
-        anstream::println!("up in {:.1} s; Ctrl-C ends it, and the state stays", began.elapsed().as_secs_f64());
+        anstream::println!(
+            "up in {:.1} s; Ctrl-C ends it, and the state stays",
+            began.elapsed().as_secs_f64()
+        );
         tokio::select! {
             interrupted = tokio::signal::ctrl_c() => interrupted.context("waiting for the interrupt")?,
             _ = terminate.recv() => {}
