@@ -17,7 +17,7 @@ const LEFT: u64 = 24;
 const BAR_LEFT: u64 = 160;
 const BAR: u64 = 300;
 /// Letters of a line: what fits in the widest of the usual fonts.
-const LETTERS: usize = 90;
+const LETTERS: usize = 100;
 
 const STYLE: &str = "text{font:13px system-ui,sans-serif;fill:#1f2328}.h{font-size:17px;font-weight:600}.b{font-weight:600}\
 .d{fill:#59636e}.bg{fill:#fff}.t{fill:#d1d9e0}.ok{fill:#1a7f37}\
