@@ -13,6 +13,7 @@ use oc_domain::{
     inventory, tenant,
 };
 use rayon::prelude::*;
+use rustix::fs::{Mode, OFlags};
 
 use crate::{
     failure::{Failure, print_diagnostics},
@@ -192,30 +193,43 @@ fn walk(
     }
 }
 
-/// The bytes of a regular file, at most `limit` of them. Never opens what is none: a pipe would
-/// block for ever.
+/// The bytes of a regular file, at most `limit` of them.
 pub(crate) fn read_file(root: &Path, path: &str, limit: usize) -> Result<Vec<u8>, Vec<Diagnostic>> {
     let full = root.join(path);
     let refused = |message: String| vec![Diagnostic::error(path, "", message)];
+    // One look-up of the path where all is well. A link is not followed, a pipe not waited for.
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let opened = rustix::fs::open(&full, flags, Mode::empty()).map_err(io::Error::from);
+    let mut file = opened.map(fs::File::from).map_err(|error| refused(no_file(&full, &error)))?;
     let failed = |error: io::Error| refused(unreadable(&full, &error));
-    let metadata = full.symlink_metadata().map_err(failed)?;
-    if metadata.is_symlink() {
-        full.metadata().map_err(failed)?;
-        let message = "found a symbolic link, expected a file: a commit has the link, not the file";
-        return Err(refused(message.to_owned()));
-    }
+    let metadata = file.metadata().map_err(failed)?;
     if !metadata.is_file() {
-        let kind = if metadata.is_dir() { "a folder" } else { "a pipe, socket or device" };
-        return Err(refused(format!("found {kind}, expected a file")));
+        return Err(refused(not_a_file(&metadata)));
     }
     if metadata.len() > limit as u64 {
         return Err(document::too_large(path, metadata.len(), limit));
     }
-    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0) + 1);
-    fs::File::open(&full)
-        .and_then(|file| file.take(limit as u64 + 1).read_to_end(&mut bytes))
-        .map_err(failed)?;
+    let mut bytes = vec![0; usize::try_from(metadata.len()).unwrap_or(limit)];
+    file.read_exact(&mut bytes).map_err(failed)?;
     Ok(bytes)
+}
+
+/// Why there is no file that could be opened.
+fn no_file(full: &Path, error: &io::Error) -> String {
+    match full.symlink_metadata() {
+        Ok(metadata) if metadata.is_symlink() => match full.metadata() {
+            Ok(_) => "found a symbolic link, expected a file: a commit has the link, not the file"
+                .to_owned(),
+            Err(error) => unreadable(full, &error),
+        },
+        Ok(metadata) if !metadata.is_file() => not_a_file(&metadata),
+        _ => unreadable(full, error),
+    }
+}
+
+fn not_a_file(metadata: &fs::Metadata) -> String {
+    let kind = if metadata.is_dir() { "a folder" } else { "a pipe, socket or device" };
+    format!("found {kind}, expected a file")
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> String {

@@ -1,7 +1,8 @@
 //! What we sell and what agents know: tiers, niches, providers, models, compiled into the binary.
 //!
 //! The data lies in `crates/domain/catalog/` as JSON and templates. Ids are enums, so a tier that
-//! does not exist does not compile, and the tests below read every file of every id.
+//! does not exist does not compile. Those of tiers and niches are made from the data by `build.rs`,
+//! which refuses a catalog with a part missing; the tests below read every file of every id.
 
 use std::sync::LazyLock;
 

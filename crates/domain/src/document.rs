@@ -4,6 +4,9 @@
 //! stops at the first error, has no pointers, keeps the last of two equal keys, and takes a list of
 //! the fields for an object and `{"active": null}` for `"active"`, which no script that edits by
 //! pointer, no editor and no API server would.
+//!
+//! A document in the very words that we would write it in holds none of that, and most files of a
+//! fleet are such: those are read by serde and compared.
 
 use std::fmt;
 
@@ -19,9 +22,15 @@ use crate::diagnostic::{Diagnostic, child};
 mod walk;
 
 /// What a file can be read as.
-pub trait Document: DeserializeOwned + JsonSchema {
+pub trait Document: DeserializeOwned + Serialize + JsonSchema {
     /// The [`schema`] of the type, made once.
     fn schema() -> &'static Value;
+
+    /// Whether the schema is known to allow whatever this writes itself as; where nobody knows, it
+    /// is asked.
+    fn is_plain(&self) -> bool {
+        false
+    }
 }
 
 /// Reads `bytes` of `file` as a `T`, refusing more than `limit` bytes.
@@ -42,6 +51,9 @@ pub(crate) fn read<T: Document>(
     if bytes.len() > limit {
         return (None, too_large(file, bytes.len() as u64, limit));
     }
+    if let Some(document) = as_written(bytes) {
+        return (Some(document), Vec::new());
+    }
     let (value, mut errors) = match utf8(file, bytes).and_then(|text| tree(file, text)) {
         Ok(read) => read,
         Err(error) => return (None, vec![error]),
@@ -59,6 +71,13 @@ pub(crate) fn read<T: Document>(
         errors.push(Diagnostic::error(file, "", error.to_string()));
     }
     (document.ok(), errors)
+}
+
+/// The document, where the bytes are what [`text`] makes of it and it [is plain](Document::is_plain).
+fn as_written<T: Document>(bytes: &[u8]) -> Option<T> {
+    let document: T = serde_json::from_slice(bytes).ok()?;
+    let same = document.is_plain() && text(&document).ok()?.as_bytes() == bytes;
+    same.then_some(document)
 }
 
 /// The refusal of a file of `bytes`, where at most `limit` are read.

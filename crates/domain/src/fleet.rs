@@ -1,12 +1,11 @@
 //! All tenants and the inventory together: the rules that no file can be held against alone.
 
-use std::collections::BTreeMap;
-
 use serde::Serialize;
+use strum::VariantArray;
 
 use crate::{
-    catalog::{Isolation, Limit, TierId},
-    diagnostic::{Diagnostic, alternatives},
+    catalog::{Isolation, Limit, Tier, TierId},
+    diagnostic::{Diagnostic, child},
     document,
     inventory::{self, Inventory, Pool},
     tenant::{self, State, TenantFile, TenantId, TenantSpec},
@@ -99,34 +98,47 @@ fn check_name(tenant: &Tenant, errors: &mut Vec<Diagnostic>) {
     }
 }
 
+/// The pointer is that of the first connection too many.
 fn check_connections(tenant: &Tenant, errors: &mut Vec<Diagnostic>) {
+    let tier = tenant.spec.tier;
     let count = tenant.spec.connections.len() as u64;
-    let Some(most) = tenant.spec.tier.get().integrations.most().filter(|most| count > *most) else {
-        return;
-    };
-    let message = format!(
-        "found {count} connections, expected at most {most} in tier \"{}\"",
-        tenant.spec.tier
-    );
-    let allows = tiers(|tier| match tier.get().integrations {
-        Limit::AtMost(most) => count <= most,
-        Limit::NotCounted | Limit::Unlimited | Limit::ByContract => true,
-    });
-    let help =
-        format!("tiers that allow {count}: {}", alternatives(allows.iter().map(String::as_str)));
-    errors.push(Diagnostic::error(&tenant.path, "/spec/connections", message).help(help));
+    let Some(most) = tier.get().integrations.most().filter(|most| count > *most) else { return };
+    let connections = if most == 1 { "connection" } else { "connections" };
+    let message = format!("tier \"{tier}\" allows {most} {connections}, this has {count}");
+    let pointer = child("/spec/connections", &most.to_string());
+    let error = Diagnostic::error(&tenant.path, pointer, message);
+    errors.push(allowed_by(error, tier, |tier| match tier.integrations {
+        Limit::AtMost(most) if most < count => None,
+        Limit::AtMost(most) => Some(most.to_string()),
+        Limit::NotCounted | Limit::Unlimited | Limit::ByContract => Some("any number".to_owned()),
+    }));
 }
 
 fn check_thinking(tenant: &Tenant, errors: &mut Vec<Diagnostic>) {
-    let most = tenant.spec.tier.get().thinking;
+    let tier = tenant.spec.tier;
+    let most = tier.get().thinking;
     let Some(thinking) = tenant.spec.thinking.filter(|thinking| *thinking > most) else { return };
-    let message = format!(
-        "found \"{thinking}\", expected at most \"{most}\" in tier \"{}\"",
-        tenant.spec.tier
-    );
-    let allows = tiers(|tier| tier.get().thinking >= thinking);
-    let help = format!("tiers that allow it: {}", alternatives(allows.iter().map(String::as_str)));
-    errors.push(Diagnostic::error(&tenant.path, "/spec/thinking", message).help(help));
+    let message = format!("tier \"{tier}\" allows thinking \"{most}\", this has \"{thinking}\"");
+    let error = Diagnostic::error(&tenant.path, "/spec/thinking", message);
+    errors.push(allowed_by(error, tier, |tier| {
+        (tier.thinking >= thinking).then(|| format!("\"{}\"", tier.thinking))
+    }));
+}
+
+/// Adds the cheapest tier that allows it, of the same family where there is one, and how much.
+fn allowed_by(
+    error: Diagnostic,
+    tier: TierId,
+    allows: impl Fn(&Tier) -> Option<String>,
+) -> Diagnostic {
+    let family = tier.get().family;
+    let mut tiers = TierId::VARIANTS.to_vec();
+    tiers.sort_by_key(|id| (id.get().family != family, id.get().price_cents));
+    let mut allowing = tiers.into_iter().filter_map(|id| Some((id, allows(id.get())?)));
+    match allowing.next() {
+        Some((id, what)) => error.help(format!("\"{id}\" allows {what}")),
+        None => error,
+    }
 }
 
 /// The reason of a hold is the one free text of a tenant file, so the one place where somebody
@@ -160,15 +172,14 @@ fn has_long_number(text: &str) -> bool {
         .any(|run| run.chars().filter(char::is_ascii_digit).count() > 8)
 }
 
+/// Of `tenants` in the order of their ids.
 fn check_duplicates(tenants: &[Tenant], diagnostics: &mut Vec<Diagnostic>) {
-    let mut first: BTreeMap<&TenantId, &str> = BTreeMap::new();
-    for tenant in tenants {
-        if let Some(path) = first.get(&tenant.id) {
-            let message = format!("found {:?}, which {path} is too", tenant.id.as_str());
+    for same in tenants.chunk_by(|a, b| a.id == b.id) {
+        let Some((first, others)) = same.split_first() else { continue };
+        for tenant in others {
+            let message = format!("found {:?}, which {} is too", tenant.id.as_str(), first.path);
             let error = Diagnostic::error(&tenant.path, "/metadata/name", message);
             diagnostics.push(error.help("an id has one file: remove one of the two"));
-        } else {
-            first.insert(&tenant.id, &tenant.path);
         }
     }
 }
@@ -200,7 +211,5 @@ fn warn(inventory: &Inventory, tenants: &[Tenant], diagnostics: &mut Vec<Diagnos
     }
 }
 
-fn tiers(allows: impl Fn(&TierId) -> bool) -> Vec<String> {
-    use strum::VariantArray;
-    TierId::VARIANTS.iter().filter(|tier| allows(tier)).map(ToString::to_string).collect()
-}
+#[cfg(test)]
+mod tests;

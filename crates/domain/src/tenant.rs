@@ -169,6 +169,13 @@ impl Document for TenantFile {
         static SCHEMA: LazyLock<Value> = LazyLock::new(document::schema::<TenantFile>);
         &SCHEMA
     }
+
+    /// What the schema demands beyond the types: the length of a reason, no connection twice.
+    fn is_plain(&self) -> bool {
+        let TenantSpec { connections, hold, .. } = &self.spec;
+        let twice = |(at, one)| connections.iter().take(at).any(|other| other == one);
+        hold.is_none() && !connections.iter().enumerate().any(twice)
+    }
 }
 
 impl TenantFile {

@@ -6,10 +6,10 @@ mod properties {
 
     use jsonschema::Validator;
     use oc_domain::{
-        Diagnostic, Inventory,
+        Diagnostic, Inventory, ProviderId,
         document::{self, Document},
         fleet::parse_tenant,
-        tenant::TenantFile,
+        tenant::{Hold, TenantFile},
     };
     use proptest::{collection::vec, prelude::*, sample::Index};
     use serde::{Serialize, de::DeserializeOwned};
@@ -167,7 +167,17 @@ mod properties {
         T: Document + DeserializeOwned + Serialize + PartialEq + Debug,
     {
         let text = serde_json::to_string(document).unwrap();
-        let expected = serde_json::from_str::<T>(&text).ok().filter(|_| schema.is_valid(document));
+        let typed = serde_json::from_str::<T>(&text).ok();
+        if let Some(typed) = &typed {
+            // Written as our tools write it, which is read without the schema.
+            let written = document::text(typed).unwrap();
+            let fits = schema.is_valid(&serde_json::to_value(typed).unwrap());
+            prop_assert_eq!(
+                document::parse::<T>("x.json", written.as_bytes(), LIMIT).is_ok(),
+                fits
+            );
+        }
+        let expected = typed.filter(|_| schema.is_valid(document));
         match document::parse::<T>("x.json", text.as_bytes(), LIMIT) {
             Ok(parsed) => {
                 let again = serde_json::to_vec(&parsed).unwrap();
@@ -188,6 +198,22 @@ mod properties {
 
     fn validator<T: Document>() -> Validator {
         jsonschema::validator_for(T::schema()).unwrap()
+    }
+
+    #[test]
+    fn what_the_schema_forbids_is_refused_in_our_own_words_too() {
+        let mut file: TenantFile = serde_json::from_value(tenant()).unwrap();
+        file.spec.hold = None;
+        let read = |file: &TenantFile| {
+            let text = document::text(file).unwrap();
+            document::parse::<TenantFile>("x.json", text.as_bytes(), LIMIT)
+        };
+        assert_eq!(read(&file), Ok(file.clone()));
+        file.spec.connections = vec![ProviderId::Github; 2];
+        assert_eq!(read(&file).unwrap_err()[0].pointer, "/spec/connections/1");
+        file.spec.connections.clear();
+        file.spec.hold = Some(Hold { reason: "x".repeat(201) });
+        assert_eq!(read(&file).unwrap_err()[0].pointer, "/spec/hold/reason");
     }
 
     proptest! {

@@ -94,14 +94,24 @@ pub(crate) fn changes(before: &Brief, after: &Brief) -> Vec<String> {
 
 /// All money in a line.
 pub(super) fn headline(totals: &Totals) -> String {
-    let Totals { revenue_cents, cluster_cents, model_cents, margin_cents, .. } = totals;
+    format!("{}: {}", margin(totals), account(totals))
+}
+
+/// What is left of the revenue.
+pub(super) fn margin(totals: &Totals) -> String {
+    let Totals { revenue_cents, margin_cents, .. } = totals;
+    let percent = percent(*margin_cents, *revenue_cents);
+    format!("margin {} a month{percent}", dollars(*margin_cents))
+}
+
+/// Where the margin comes from.
+pub(super) fn account(totals: &Totals) -> String {
+    let Totals { revenue_cents, cluster_cents, model_cents, .. } = totals;
     format!(
-        "margin {} a month: {} revenue, less {} cluster, less {} model{}",
-        dollars(*margin_cents),
+        "{} revenue, less {} cluster, less {} model",
         dollars(revenue_cents.cast_signed()),
         dollars(cluster_cents.cast_signed()),
-        dollars(model_cents.cast_signed()),
-        percent(*margin_cents, *revenue_cents)
+        dollars(model_cents.cast_signed())
     )
 }
 

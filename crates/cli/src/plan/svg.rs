@@ -4,20 +4,22 @@ use std::fmt::Write as _;
 
 use super::{
     outlook::{Need, Outlook},
-    print::{amount, dollars, headline, is_shown, number, states},
+    print::{account, amount, dollars, headline, is_shown, margin, number, states},
 };
 
 use crate::failure::plural;
 
-const WIDTH: u64 = 720;
+const WIDTH: u64 = 760;
 /// Height of a line of text with its bar.
 const LINE: u64 = 24;
 const LEFT: u64 = 24;
 /// Where bars begin, and how long a full one is.
-const BAR_LEFT: u64 = 190;
+const BAR_LEFT: u64 = 160;
 const BAR: u64 = 300;
+/// Letters of a line: what fits in the widest of the usual fonts.
+const LETTERS: usize = 100;
 
-const STYLE: &str = "text{font:13px system-ui,sans-serif;fill:#1f2328}.b{font-weight:600}\
+const STYLE: &str = "text{font:13px system-ui,sans-serif;fill:#1f2328}.h{font-size:17px;font-weight:600}.b{font-weight:600}\
 .d{fill:#59636e}.bg{fill:#fff}.t{fill:#d1d9e0}.ok{fill:#1a7f37}\
 .near{fill:#bf8700}.over{fill:#cf222e}.c{fill:#0969da}.m{fill:#8250df}\
 @media(prefers-color-scheme:dark){text{fill:#f0f6fc}.d{fill:#9198a1}.bg{fill:#0d1117}\
@@ -33,12 +35,12 @@ struct Drawing {
 /// The chart, as the text of an SVG file.
 pub(super) fn chart(outlook: &Outlook) -> String {
     let mut drawing = Drawing { body: String::new(), y: LEFT };
-    let title = headline(&outlook.totals);
-    drawing.line(&title, "b");
+    drawing.line(&margin(&outlook.totals), "h");
+    drawing.line(&account(&outlook.totals), "d");
     let nodes = plural(outlook.nodes, "node");
     drawing.line(&format!("{}, {nodes}", states(outlook.tenants)), "d");
     for problem in &outlook.problems {
-        drawing.line(&format!("impossible: {}", problem.message), "over");
+        drawing.paragraph(&format!("impossible: {}", problem.message), "over");
     }
     drawing.pools(outlook);
     drawing.tiers(outlook);
@@ -51,7 +53,7 @@ pub(super) fn chart(outlook: &Outlook) -> String {
          width=\"{WIDTH}\" height=\"{height}\" role=\"img\">\n<title>{}</title>\n\
          <style>{STYLE}</style>\n\
          <rect class=\"bg\" width=\"{WIDTH}\" height=\"{height}\" rx=\"8\"/>\n{body}</svg>\n",
-        escape(&title)
+        escape(&headline(&outlook.totals))
     )
 }
 
@@ -60,6 +62,21 @@ impl Drawing {
     fn line(&mut self, text: &str, class: &str) {
         self.text(LEFT, text, class);
         self.y += LINE;
+    }
+
+    /// A text of as many lines as it needs.
+    fn paragraph(&mut self, text: &str, class: &str) {
+        let mut line = String::new();
+        for word in text.split(' ') {
+            if !line.is_empty() && line.chars().count() + word.chars().count() >= LETTERS {
+                self.line(&std::mem::take(&mut line), class);
+            }
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+        self.line(&line, class);
     }
 
     fn text(&mut self, x: u64, text: &str, class: &str) {
@@ -124,16 +141,12 @@ impl Drawing {
         for tier in &outlook.tiers {
             let (cluster, model) = (tier.cluster_cents, tier.model_cents.unwrap_or_default());
             let running = number(tier.tenants.running);
-            self.text(
-                LEFT,
-                &format!("{} ({running}, room for {})", tier.tier, number(tier.room)),
-                "d",
-            );
+            self.text(LEFT, &format!("{} ({running})", tier.tier), "d");
             self.rectangle(BAR_LEFT, length(tier.revenue_cents), "ok");
             self.rectangle(BAR_LEFT, length(cluster + model), "m");
             self.rectangle(BAR_LEFT, length(cluster), "c");
-            let margin = dollars(tier.margin_cents);
-            self.text(BAR_LEFT + BAR + 12, &format!("margin {margin}"), "d");
+            let (margin, room) = (dollars(tier.margin_cents), number(tier.room));
+            self.text(BAR_LEFT + BAR + 12, &format!("margin {margin}, room for {room}"), "d");
             self.y += LINE;
         }
         for (x, class, name) in [(0, "c", "cluster"), (90, "m", "model"), (180, "ok", "margin")] {

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::support::Fleet;
+use crate::support::{Fleet, pretty};
 
 /// It needs no fleet: the catalog is in the binary.
 #[test]
@@ -30,4 +30,40 @@ fn every_part_is_shown_alone_and_with_the_others() {
 #[test]
 fn tiers_read_well() {
     insta::assert_snapshot!(Fleet::empty().good(&["catalog", "tiers"]));
+}
+
+#[test]
+fn niches_read_well() {
+    insta::assert_snapshot!(Fleet::empty().good(&["catalog", "niches"]));
+}
+
+#[test]
+fn providers_read_well() {
+    insta::assert_snapshot!(Fleet::empty().good(&["catalog", "providers"]));
+}
+
+/// The web takes it, so its shape is a contract; the words of niches are no part of it.
+#[test]
+fn the_json_keeps_its_shape() {
+    let mut all: Value =
+        serde_json::from_str(&Fleet::empty().good(&["catalog", "--json"])).unwrap();
+    for niche in all["niches"].as_object_mut().unwrap().values_mut() {
+        wordless(niche);
+    }
+    insta::assert_snapshot!(pretty(&all));
+}
+
+/// Puts "text" for each text in two languages, and one for each list of them.
+fn wordless(value: &mut Value) {
+    match value {
+        Value::Object(fields) if fields.contains_key("pt-BR") => {
+            fields.values_mut().for_each(|text| *text = "text".into());
+        }
+        Value::Object(fields) => fields.values_mut().for_each(wordless),
+        Value::Array(items) if items.iter().all(Value::is_object) => {
+            items.truncate(1);
+            items.iter_mut().for_each(wordless);
+        }
+        _ => {}
+    }
 }

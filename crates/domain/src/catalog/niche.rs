@@ -3,24 +3,6 @@ use strum::{Display, VariantArray};
 
 use super::{Embedded, Locale, ProviderId, Text, embedded};
 
-named! {
-    /// What an agent knows.
-    #[serde(rename_all = "kebab-case")]
-    #[strum(serialize_all = "kebab-case")]
-    pub enum NicheId {
-        /// Drugstores.
-        Pharmacy,
-        /// Law firms.
-        Legal,
-        /// Brokers.
-        RealEstate,
-        /// Accountants.
-        Accounting,
-        /// Kintone workflows.
-        Kintone,
-    }
-}
-
 /// A tool of OpenClaw that a niche lets its agent use. `exec` is none of them: no niche has a
 /// shell.
 #[derive(
@@ -59,6 +41,8 @@ pub enum Tool {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Niche {
+    /// Whom it is for, in one line: its description in schemas.
+    pub summary: String,
     /// Its name for customers.
     pub title: Text,
     /// One line that sells it.
@@ -97,24 +81,19 @@ impl Templates {
     }
 }
 
+/// A file of a niche, as text.
+macro_rules! content {
+    ($folder:literal, $path:expr) => {
+        include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/catalog/niches/", $folder, "/", $path))
+    };
+}
+
 macro_rules! templates {
-    ($niche:literal, $locale:literal) => {
+    ($folder:literal, $locale:literal) => {
         Templates {
-            soul: include_str!(concat!("../../catalog/niches/", $niche, "/", $locale, "/SOUL.md")),
-            agents: include_str!(concat!(
-                "../../catalog/niches/",
-                $niche,
-                "/",
-                $locale,
-                "/AGENTS.md"
-            )),
-            identity: include_str!(concat!(
-                "../../catalog/niches/",
-                $niche,
-                "/",
-                $locale,
-                "/IDENTITY.md"
-            )),
+            soul: content!($folder, concat!($locale, "/SOUL.md")),
+            agents: content!($folder, concat!($locale, "/AGENTS.md")),
+            identity: content!($folder, concat!($locale, "/IDENTITY.md")),
         }
     };
 }
@@ -122,40 +101,46 @@ macro_rules! templates {
 macro_rules! niche {
     ($folder:literal) => {{
         static NICHE: Embedded<Niche> = Embedded::new(|| {
-            embedded(
-                concat!("niches/", $folder, "/niche.json"),
-                include_str!(concat!("../../catalog/niches/", $folder, "/niche.json")),
-            )
+            embedded(concat!("niches/", $folder, "/niche.json"), content!($folder, "niche.json"))
         });
         &NICHE
     }};
 }
 
-impl NicheId {
-    /// What the niche is.
-    pub fn get(self) -> &'static Niche {
-        match self {
-            Self::Pharmacy => niche!("pharmacy"),
-            Self::Legal => niche!("legal"),
-            Self::RealEstate => niche!("real-estate"),
-            Self::Accounting => niche!("accounting"),
-            Self::Kintone => niche!("kintone"),
+/// The ids, from what the build script found in `catalog/niches/`: a folder each.
+macro_rules! niches {
+    ($($variant:ident $folder:tt $summary:tt)*) => {
+        named! {
+            /// What an agent knows.
+            pub enum NicheId {
+                $(
+                    #[doc = $summary]
+                    #[serde(rename = $folder)]
+                    #[strum(to_string = $folder)]
+                    $variant,
+                )*
+            }
         }
-    }
 
-    /// Its workspace files.
-    pub fn templates(self, locale: Locale) -> Templates {
-        match (self, locale) {
-            (Self::Pharmacy, Locale::PtBr) => templates!("pharmacy", "pt-BR"),
-            (Self::Pharmacy, Locale::En) => templates!("pharmacy", "en"),
-            (Self::Legal, Locale::PtBr) => templates!("legal", "pt-BR"),
-            (Self::Legal, Locale::En) => templates!("legal", "en"),
-            (Self::RealEstate, Locale::PtBr) => templates!("real-estate", "pt-BR"),
-            (Self::RealEstate, Locale::En) => templates!("real-estate", "en"),
-            (Self::Accounting, Locale::PtBr) => templates!("accounting", "pt-BR"),
-            (Self::Accounting, Locale::En) => templates!("accounting", "en"),
-            (Self::Kintone, Locale::PtBr) => templates!("kintone", "pt-BR"),
-            (Self::Kintone, Locale::En) => templates!("kintone", "en"),
+        impl NicheId {
+            /// What the niche is.
+            pub fn get(self) -> &'static Niche {
+                match self {
+                    $(Self::$variant => niche!($folder),)*
+                }
+            }
+
+            /// Its workspace files.
+            pub fn templates(self, locale: Locale) -> Templates {
+                match (self, locale) {
+                    $(
+                        (Self::$variant, Locale::PtBr) => templates!($folder, "pt-BR"),
+                        (Self::$variant, Locale::En) => templates!($folder, "en"),
+                    )*
+                }
+            }
         }
-    }
+    };
 }
+
+include!(concat!(env!("OUT_DIR"), "/niches.rs"));

@@ -1,27 +1,9 @@
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use strum::Display;
 
 use super::{Embedded, Thinking, embedded};
-
-named! {
-    /// What can be bought.
-    #[serde(rename_all = "lowercase")]
-    #[strum(serialize_all = "lowercase")]
-    pub enum TierId {
-        /// One person who tries.
-        Starter,
-        /// One person, every day.
-        Pro,
-        /// Up to ten people around one agent.
-        Team,
-        /// One professional, messages and automations counted.
-        Individual,
-        /// A firm with up to three agents.
-        Business,
-        /// By contract, on nodes of its own.
-        Enterprise,
-    }
-}
 
 /// Which kind of customer a tier is made for; the family decides priority and grace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, Display)]
@@ -83,6 +65,8 @@ pub struct Range {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Tier {
+    /// Whom it is for, in one line: its description in schemas.
+    pub summary: String,
     /// Which kind of customer it is for.
     pub family: Family,
     /// US cents a month, list price.
@@ -111,30 +95,32 @@ pub struct Tier {
     pub isolation: Isolation,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "lowercase")]
-struct Tiers {
-    starter: Tier,
-    pro: Tier,
-    team: Tier,
-    individual: Tier,
-    business: Tier,
-    enterprise: Tier,
+/// The ids, from what the build script found in `catalog/tiers.json`: an entry each.
+macro_rules! tiers {
+    ($($variant:ident $name:tt $summary:tt)*) => {
+        named! {
+            /// What can be bought.
+            pub enum TierId {
+                $(
+                    #[doc = $summary]
+                    #[serde(rename = $name)]
+                    #[strum(to_string = $name)]
+                    $variant,
+                )*
+            }
+        }
+    };
 }
 
-static TIERS: Embedded<Tiers> =
+include!(concat!(env!("OUT_DIR"), "/tiers.rs"));
+
+static TIERS: Embedded<BTreeMap<TierId, Tier>> =
     Embedded::new(|| embedded("tiers.json", include_str!("../../catalog/tiers.json")));
 
 impl TierId {
     /// What the tier is.
     pub fn get(self) -> &'static Tier {
-        match self {
-            Self::Starter => &TIERS.starter,
-            Self::Pro => &TIERS.pro,
-            Self::Team => &TIERS.team,
-            Self::Individual => &TIERS.individual,
-            Self::Business => &TIERS.business,
-            Self::Enterprise => &TIERS.enterprise,
-        }
+        // The ids were made of the entries of the same file.
+        &TIERS[&self]
     }
 }

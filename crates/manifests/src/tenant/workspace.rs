@@ -1,6 +1,9 @@
 //! The ConfigMap with what the agent knows: prompt files and gateway configuration.
 
-use std::{collections::BTreeMap, sync::LazyLock};
+use std::{
+    collections::BTreeMap,
+    sync::{LazyLock, OnceLock},
+};
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use oc_domain::{
@@ -73,29 +76,27 @@ fn context(id: &TenantId, spec: &TenantSpec) -> tera::Context {
     tera::Context::from_serialize(&variables).expect("template variables")
 }
 
-static TEMPLATES: LazyLock<Tera> = LazyLock::new(|| {
-    let mut templates = Vec::new();
-    for niche in NicheId::VARIANTS {
-        for locale in Locale::VARIANTS {
-            for (file, text) in niche.templates(*locale).files() {
-                templates.push((template_name(*niche, *locale, file), text));
-            }
-        }
-    }
-    let mut tera = Tera::new();
-    #[expect(clippy::expect_used, reason = "a test renders every template of the catalog")]
-    tera.add_raw_templates(templates).expect("templates of the catalog");
-    tera
-});
-
-fn template_name(niche: NicheId, locale: Locale, file: &str) -> String {
-    format!("{niche}/{locale}/{file}")
+/// The templates of a niche in a language, compiled once somebody renders them: a plan needs one of
+/// all.
+fn templates(niche: NicheId, locale: Locale) -> &'static Tera {
+    type Each = BTreeMap<(NicheId, Locale), OnceLock<Tera>>;
+    static EACH: LazyLock<Each> = LazyLock::new(|| {
+        let locales = |niche| Locale::VARIANTS.iter().map(move |locale| (niche, *locale));
+        let keys = NicheId::VARIANTS.iter().copied().flat_map(locales);
+        keys.map(|key| (key, OnceLock::new())).collect()
+    });
+    EACH[&(niche, locale)].get_or_init(|| {
+        let mut tera = Tera::new();
+        #[expect(clippy::expect_used, reason = "a test renders every template of the catalog")]
+        tera.add_raw_templates(niche.templates(locale).files()).expect("templates of the catalog");
+        tera
+    })
 }
 
 fn render(spec: &TenantSpec, file: &str, context: &tera::Context) -> String {
-    let name = template_name(spec.niche, spec.locale, file);
+    let templates = templates(spec.niche, spec.locale);
     #[expect(clippy::expect_used, reason = "a test renders every template of the catalog")]
-    TEMPLATES.render(&name, context).expect("a template of the catalog")
+    templates.render(file, context).expect("a template of the catalog")
 }
 
 #[cfg(test)]
