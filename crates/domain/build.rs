@@ -1,8 +1,6 @@
 //! Makes `TierId` and `NicheId` of what lies in `catalog/`, or fails with everything that is missing
 //! there. Its manual is `docs/adding-a-niche-or-tier.md`.
 
-#![expect(clippy::print_stdout, reason = "a build script talks to cargo by what it prints")]
-
 use std::{env, fs, path::Path, process::ExitCode};
 
 #[path = "build/catalog.rs"]

@@ -74,10 +74,10 @@ fn about(folder: &Path, path: &str, findings: &mut Findings) -> String {
     let what = "summary, title, pitch, description, tools, connections, guard rules and examples";
     let Some(niche) = findings.json::<Value>(folder, path, what) else { return String::new() };
     for (field, what) in TEXTS {
-        text(path, field, what, &niche[field], findings);
+        text(path, field, what, field_of(&niche, field), findings);
     }
     for (field, what, least, most) in LISTS {
-        let texts = niche[field].as_array().map_or(&[][..], Vec::as_slice);
+        let texts = field_of(&niche, field).as_array().map_or(&[][..], Vec::as_slice);
         let count = texts.len();
         if count < least || count > most {
             let wanted = if least == most { "exactly" } else { "at least" };
@@ -88,15 +88,21 @@ fn about(folder: &Path, path: &str, findings: &mut Findings) -> String {
             text(path, &format!("{field}/{index}"), what, value, findings);
         }
     }
-    for (field, what) in NAMES.into_iter().filter(|(field, _)| !niche[field].is_array()) {
+    for (field, what) in NAMES.into_iter().filter(|(field, _)| !field_of(&niche, field).is_array())
+    {
         findings.add(path, format!("has no \"{field}\": add {what}"));
     }
     findings.summary(path, niche.get("summary"))
 }
 
+/// A field, or nothing.
+fn field_of<'a>(value: &'a Value, field: &str) -> &'a Value {
+    value.get(field).unwrap_or(&Value::Null)
+}
+
 /// A text in every language. One that is the same in both was not translated, but for a name.
 fn text(path: &str, field: &str, what: &str, value: &Value, findings: &mut Findings) {
-    let texts = LOCALES.map(|locale| value[locale].as_str().unwrap_or_default().trim());
+    let texts = LOCALES.map(|locale| field_of(value, locale).as_str().unwrap_or_default().trim());
     for (locale, text) in LOCALES.into_iter().zip(texts) {
         if text.is_empty() {
             findings.add(path, format!("has no \"{field}\" in {locale}: add {what}"));

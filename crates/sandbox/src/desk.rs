@@ -97,21 +97,24 @@ impl IntoResponse for Problem {
 }
 
 async fn shop() -> Html<String> {
+    let button = |tier: &TierId, price| {
+        format!(
+            "<button name=tier value={tier}><b>{tier}</b><span>US$ {price} / mês</span></button>"
+        )
+    };
     let option = |value: String, text: &str| format!("<option value={value}>{text}</option>");
-    let niches: String = NicheId::VARIANTS
+    let niches: Vec<String> = NicheId::VARIANTS
         .iter()
         .map(|niche| option(niche.to_string(), niche.get().title.get(Locale::PtBr)))
         .collect();
-    let tiers: String = TierId::VARIANTS
-        .iter()
-        .filter(|tier| tier.get().tokens_per_month.most().is_some())
-        .map(|tier| {
-            let price = tier.get().price_cents / 100;
-            format!("<button name=tier value={tier}><b>{tier}</b><span>US$ {price} / mês</span></button>")
-        })
-        .collect();
+    let mut tiers = String::new();
+    for tier in TierId::VARIANTS.iter().filter(|tier| tier.get().tokens_per_month.most().is_some())
+    {
+        let price = tier.get().price_cents / 100;
+        tiers += &button(tier, price);
+    }
     let page = include_str!("desk/shop.html");
-    Html(page.replace("<!--niches-->", &niches).replace("<!--tiers-->", &tiers))
+    Html(page.replace("<!--niches-->", &niches.concat()).replace("<!--tiers-->", &tiers))
 }
 
 #[derive(Deserialize)]
@@ -169,13 +172,12 @@ impl Shared {
         if let Some(chat) = self.connected.lock().get(account) {
             return Ok(chat.clone());
         }
-        let token = match &self.bot {
-            Some(token) => token.clone(),
-            None => {
-                let username = format!("{}_bot", tenant.as_str().replace('-', "_"));
-                let Bot { token, .. } = self.journey.new_bot("Agente", &username).await?;
-                token
-            }
+        let token = if let Some(token) = &self.bot {
+            token.clone()
+        } else {
+            let username = format!("{}_bot", tenant.as_str().replace('-', "_"));
+            let Bot { token, .. } = self.journey.new_bot("Agente", &username).await?;
+            token
         };
         self.journey.connect(tenant, &token).await?;
         let invitation = self.journey.invite(tenant).await?;

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use crate::{Remote, local::Book, telegram::Sent};
 
 /// How long a machine that is busy may take for what should take seconds.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A way to the running stack.
 #[derive(Debug)]

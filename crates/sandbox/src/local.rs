@@ -91,6 +91,11 @@ pub struct Local {
 impl Local {
     /// Starts everything, and waits until it is ready.
     pub async fn start(options: Options) -> Result<Self> {
+        // It holds the state of everything that starts side by side.
+        Box::pin(Self::begin(options)).await
+    }
+
+    async fn begin(options: Options) -> Result<Self> {
         let folder = &options.folder;
         fs::create_dir_all(folder)?;
         let programs = Programs::beside_this_one()?;
@@ -108,7 +113,7 @@ impl Local {
         )?;
         let database = postgres.named_database("openclaw").await?;
         oc_store::migrations::run(&Store::connect(&database.clone().into(), 2)?).await?;
-        kubernetes.publish(&remote)?;
+        Kubernetes::publish(&remote)?;
         let mut local = Self {
             node: None,
             services: Services::new(),

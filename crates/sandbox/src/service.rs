@@ -62,7 +62,7 @@ impl Service {
             .spawn()
             .with_context(|| program.display().to_string())?;
         let url = |port: u16| format!("http://127.0.0.1:{port}");
-        Ok(Self { child, ports: ports, url: url(port), admin: url(admin) })
+        Ok(Self { child, ports, url: url(port), admin: url(admin) })
     }
 
     /// Waits until it says that it is ready.

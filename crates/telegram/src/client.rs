@@ -27,7 +27,7 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// For an answer to one of our own calls.
 const ANSWER: Duration = Duration::from_secs(20);
 /// For the head of the answer to a tenant's call, after all of its files are sent.
-const FORWARD: Duration = Duration::from_secs(300);
+const FORWARD: Duration = Duration::from_mins(5);
 /// The bytes of an answer to one of our own calls: a hundred updates are far less.
 const LONGEST: usize = 16 << 20;
 

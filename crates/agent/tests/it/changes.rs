@@ -35,7 +35,7 @@ async fn a_conversation_outlives_every_change_and_the_pod_ends_when_its_work_is_
     conversation.gets_another_thinking().await;
     conversation.gets_a_new_token().await;
     conversation.gets_another_bot().await;
-    conversation.is_the_same().await;
+    conversation.is_the_same();
     conversation.ends().await;
 }
 
@@ -107,7 +107,7 @@ impl Conversation {
         self.asks("com o robô novo [[kimi frames=1]]").await;
     }
 
-    async fn is_the_same(&self) {
+    fn is_the_same(&self) {
         assert_eq!(self.pod.gateway(), Some(self.gateway));
         assert_eq!(self.chat.last_heartbeat().unwrap().restarts, 0);
         let log = self.pod.log();

@@ -87,7 +87,8 @@ impl Pod {
     pub(crate) fn new(chat: &Chat, model: &Model, token: &str) -> Self {
         // Not below /tmp, which a pod has for itself.
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-        let objects = rendered(&spec(TierId::Starter, NicheId::Pharmacy, Locale::PtBr));
+        let spec = spec(TierId::Starter, NicheId::Pharmacy, Locale::PtBr);
+        let objects = rendered(&spec);
         let [gateway, probes] = free_ports();
         let data = objects("ConfigMap")["data"].clone();
         let mut files: BTreeMap<String, String> = serde_json::from_value(data).unwrap();
@@ -97,7 +98,8 @@ impl Pod {
         config["models"]["providers"]["platform"]["baseUrl"] = json!(model.url);
         files.insert("openclaw.json".to_owned(), config.to_string());
         let place = folder.path().to_str().unwrap();
-        let container = &objects("Deployment")["spec"]["template"]["spec"]["containers"][0];
+        let workload = objects("Deployment");
+        let container = &workload["spec"]["template"]["spec"]["containers"][0];
         let environment = container["env"].as_array().unwrap().iter().map(|variable| {
             let value = variable["value"].as_str().unwrap().replace(VOLUME, place);
             (variable["name"].as_str().unwrap().to_owned(), value)
@@ -228,13 +230,6 @@ impl Pod {
     /// What the pod has logged.
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.path("agent.log")).unwrap()
-    }
-
-    /// Waits for a line of the log.
-    pub(crate) async fn logs(&self, limit: Duration, words: &str) {
-        let found = async || Ok(self.log().contains(words).then_some(()));
-        let found = wait_for(limit, words, found).await;
-        found.unwrap_or_else(|error| panic!("{error:#}\n{}", self.log()));
     }
 
     /// The process of the agent.

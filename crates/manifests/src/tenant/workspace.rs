@@ -78,6 +78,7 @@ fn context(id: &TenantId, spec: &TenantSpec) -> tera::Context {
 
 /// The templates of a niche in a language, compiled once somebody renders them: a plan needs one of
 /// all.
+#[expect(clippy::indexing_slicing, reason = "there is one of each niche in each language")]
 fn templates(niche: NicheId, locale: Locale) -> &'static Tera {
     type Each = BTreeMap<(NicheId, Locale), OnceLock<Tera>>;
     static EACH: LazyLock<Each> = LazyLock::new(|| {

@@ -52,25 +52,22 @@ impl Kubernetes {
         let inventory = inventory.ok().context("the inventory of the local stack")?;
         let class = inventory.cluster.storage_class.clone();
         let mut own = None;
-        let (kubeconfig, operators, volumes) = match existing {
-            Some(path) => {
-                let client = client(path).await?;
-                let volumes = Provisioner::start(config(path).await?, &client, &class).await?;
-                (path.to_owned(), path.to_owned(), Some(volumes))
-            }
-            None => {
-                let options = Options {
-                    simulated_nodes: false,
-                    storage_class: Some(class),
-                    folder: Some(folder.to_owned()),
-                    ..Options::default()
-                };
-                let cluster = Cluster::start(options).await?;
-                let operators = cluster.kubeconfig_as(operator::USER, &operator::GROUPS)?;
-                let kubeconfig = cluster.kubeconfig().to_owned();
-                own = Some(cluster);
-                (kubeconfig, operators, None)
-            }
+        let (kubeconfig, operators, volumes) = if let Some(path) = existing {
+            let client = client(path).await?;
+            let volumes = Provisioner::start(config(path).await?, &client, &class).await?;
+            (path.to_owned(), path.to_owned(), Some(volumes))
+        } else {
+            let options = Options {
+                simulated_nodes: false,
+                storage_class: Some(class),
+                folder: Some(folder.to_owned()),
+                ..Options::default()
+            };
+            let cluster = Cluster::start(options).await?;
+            let operators = cluster.kubeconfig_as(operator::USER, &operator::GROUPS)?;
+            let kubeconfig = cluster.kubeconfig().to_owned();
+            own = Some(cluster);
+            (kubeconfig, operators, None)
         };
         let client = client(&kubeconfig).await?;
         operator::install(&client, &inventory).await?;
@@ -78,7 +75,7 @@ impl Kubernetes {
     }
 
     /// Puts the inventory into the fleet repository, unless somebody has put another one there.
-    pub(super) fn publish(&self, remote: &Remote) -> Result<()> {
+    pub(super) fn publish(remote: &Remote) -> Result<()> {
         if remote.git(&["ls-tree", "--name-only", "main", inventory::PATH])?.is_empty() {
             remote.import(&[(inventory::PATH.to_owned(), INVENTORY.to_owned())])?;
         }

@@ -66,7 +66,7 @@ impl Outside {
                     let behind = i64::try_from(stripe_behind.as_secs())?;
                     let now = Some(oc_service::Clock::system().now().as_second() - behind);
                     let options =
-                        stripe::Options { listen, journal, now, ..stripe::Options::default() };
+                        stripe::Options { listen, now, journal, ..stripe::Options::default() };
                     Ok(stripe::start(options).await?)
                 })
                 .await?,

@@ -130,7 +130,7 @@ impl Setting<'_> {
         };
         // The real Telegram reaches nothing here: it is polled then.
         let reached = name == "channels" && self.outside.telegram.is_some();
-        let webhook = reached.then(|| ("--public-url", url));
+        let webhook = reached.then_some(("--public-url", url));
         let shared = [database, redis, ("--grace", "5s".to_owned())];
         let all = own.into_iter().chain(webhook).chain(shared);
         // It has no other verb.

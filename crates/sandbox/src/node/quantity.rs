@@ -38,7 +38,7 @@ mod tests {
         let read = |text: &str| thousandths(&Quantity(text.to_owned()));
         assert_eq!(read("250m"), Some(250));
         assert_eq!(read("2"), Some(2000));
-        assert_eq!(read("1536Mi"), Some(1536 * 1000 << 20));
+        assert_eq!(read("1536Mi"), Some((1536 * 1000) << 20));
         assert_eq!(read("1.5Gi"), None);
         assert_eq!(read("1Xi"), None);
         assert_eq!(units(&Quantity("512Mi".to_owned())), Some(512 << 20));

@@ -93,7 +93,7 @@ fn settings(plan: &Plan, address: Ipv4Addr) -> Vec<(&'static str, String)> {
     let Plan { user, group, hostname, .. } = plan;
     let mut hosts = format!("{HOSTS}{address}\t{hostname}\n\n# Entries added by HostAliases.\n");
     for (address, names) in &plan.hosts {
-        hosts += &format!("{address}\t{}\n", names.join("\t"));
+        hosts += &[address, "\t", &names.join("\t"), "\n"].concat();
     }
     let servers = plan.nameservers.iter().map(|server| format!("nameserver {server}\n"));
     vec![
@@ -122,7 +122,7 @@ impl Table<'_> {
             match fs::read_link(path) {
                 Ok(to) => symlink(to, self.places.inside(&path.to_string_lossy()))?,
                 Err(_) if path.exists() => {
-                    self.bind(path, &path.to_string_lossy(), "ro,nosuid,nodev")?
+                    self.bind(path, &path.to_string_lossy(), "ro,nosuid,nodev")?;
                 }
                 Err(_) => {}
             }
@@ -188,7 +188,7 @@ impl Table<'_> {
 
     fn row(&mut self, source: &Path, at: &Path, kind: &str, options: &str) {
         let (source, at) = (escape(source), escape(at));
-        self.rows += &format!("{source} {at} {kind} {options} 0 0\n");
+        self.rows += &[&source, " ", &at, " ", kind, " ", options, " 0 0\n"].concat();
     }
 }
 

@@ -130,7 +130,7 @@ fn judge(path: &[String], value: &Value) -> Option<String> {
     let rule = SHAPE.iter().find(|(pattern, _)| matches(pattern, path)).map(|(_, rule)| rule);
     match rule {
         Some(Any) => None,
-        Some(May(wanted) | Must(wanted)) => (value.to_string() != *wanted)
+        Some(May(wanted) | Must(wanted)) => (value != wanted)
             .then(|| format!("spec.{} is {value}, it must be {wanted}", path.join("."))),
         None => {
             // As much of the path as nothing below is understood of: `hostNetwork`, `containers.1`.

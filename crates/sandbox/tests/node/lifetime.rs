@@ -146,5 +146,5 @@ async fn the_node_of_another_test() {
     config.proxy_url = None;
     let client = Client::try_from(config).unwrap();
     let _node = Node::start(options(client, "killed", folder, Vec::new())).await.unwrap();
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }

@@ -4,6 +4,8 @@
     clippy::unwrap_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::print_stderr,
+    clippy::similar_names,
     reason = "a test fails by panicking"
 )]
 

@@ -25,7 +25,7 @@ use crate::tenant::Tenant;
 const INVENTORY: &str = include_str!("../../../../nodes/inventory.json");
 pub(crate) const MANAGER: &str = "node-test";
 /// Longer than everything but what a test waits for on purpose.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 /// The kubelet's delay, in tests.
 pub(crate) const REFRESH: Duration = Duration::from_secs(3);
 

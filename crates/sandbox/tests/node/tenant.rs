@@ -84,7 +84,7 @@ impl Tenant {
         let found = wait_for(PATIENCE, what, async || {
             let pods = pods.list(&ListParams::default()).await?.items;
             let newest = pods.into_iter().max_by_key(|pod| pod.creation_timestamp().map(|at| at.0));
-            last = newest.clone();
+            last.clone_from(&newest);
             Ok(newest.filter(|pod| wanted(pod)))
         });
         match found.await {

@@ -19,10 +19,8 @@ const VICTIMS: [&str; 5] = ["gateway", "channels", "Redis", "agent", "Postgres"]
 
 /// How many messages, and after how many of them something is killed.
 fn size() -> (usize, usize) {
-    match env::var_os("OPENCLAW_CRASH").is_some_and(|size| size == "large") {
-        true => (200, 5),
-        false => (10, 2),
-    }
+    let large = env::var_os("OPENCLAW_CRASH").is_some_and(|size| size == "large");
+    if large { (200, 5) } else { (10, 2) }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,10 +2,11 @@
 //! Kubernetes, and the real OpenClaw on the local node; Stripe, Telegram and the provider of models
 //! alone are stand-ins.
 //!
-//! Takes root, for the pods' namespaces, and OPENCLAW_PACKAGES, which `scripts/test` sets.
+//! Takes root, for the pods' namespaces, and `OPENCLAW_PACKAGES`, which `scripts/test` sets.
 
 #![expect(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::panic,
     clippy::print_stdout,
     clippy::indexing_slicing,

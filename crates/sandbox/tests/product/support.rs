@@ -41,7 +41,7 @@ impl Product {
             kubeconfig: None,
             packages: packages.into(),
             usual_ports: false,
-            refresh: Duration::from_secs(60),
+            refresh: Duration::from_mins(1),
             progress: true,
         };
         let local = Local::start(options).await.unwrap();

@@ -39,7 +39,7 @@ async fn a_poll_waits_and_a_later_one_ends_it() {
     });
     assert!(conflict.starts_with("Conflict: terminated by other getUpdates"), "{conflict}");
     let hook = json!({ "url": "https://relay.example/" });
-    let (conflict, _) = tokio::join!(place.bad("getUpdates", &next), async {
+    let (conflict, ()) = tokio::join!(place.bad("getUpdates", &next), async {
         sleep(Duration::from_millis(60)).await;
         place.good("setWebhook", &hook).await;
     });

@@ -50,6 +50,7 @@ pub struct SetWebhook<'a> {
     pub allowed_updates: &'a [&'a str],
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
 fn exposed<S: Serializer>(secret: &&SecretString, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(secret.expose_secret())
 }

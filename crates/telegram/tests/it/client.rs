@@ -74,7 +74,7 @@ async fn no_error_holds_a_token() {
         let mut told = format!("{error} {error:?} {client:?}");
         let mut source = std::error::Error::source(error);
         while let Some(error) = source {
-            told += &format!("{error} {error:?}");
+            told += &[error.to_string(), format!("{error:?}")].concat();
             source = error.source();
         }
         assert!(!told.contains(secret), "{told}");

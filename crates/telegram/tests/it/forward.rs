@@ -72,7 +72,8 @@ fn file(name: &str, file_name: &str, content: &str) -> String {
 #[tokio::test]
 async fn an_upload_arrives_byte_for_byte_however_it_is_cut() {
     let place = place().await;
-    let content: String = (0..20_000).map(|n| format!("\r\n--a{n}\r\n-")).collect();
+    let content: String =
+        (0..20_000).map(|n| format!("\r\n--a{n}\r\n-")).collect::<Vec<_>>().concat();
     let body = part("chat_id", "7")
         + &part("document", "attach://f0")
         + &part("caption", "<b>oi</b>")

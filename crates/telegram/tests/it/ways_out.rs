@@ -141,7 +141,7 @@ fn plain(value: &str) -> String {
 }
 
 fn escaped(text: &str) -> String {
-    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+    text.bytes().map(|byte| format!("%{byte:02X}")).collect::<Vec<_>>().concat()
 }
 
 /// The query, the type and the body of a call. What is said in the body's encoding goes there, the

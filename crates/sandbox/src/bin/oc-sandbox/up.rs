@@ -98,10 +98,10 @@ fn story(book: &Book, desk: &str, folder: &str) -> String {
     let kubeconfig = book.kubeconfig.display();
     text += &row("Kubernetes", &format!("KUBECONFIG={kubeconfig}"), "");
     text += &row("logs", &format!("{folder}/logs"), "scripts/dev logs SERVICE");
-    text += &format!(
+    let tour = format!(
         "\n1. Buy an agent at {desk}, and pay with the card that works.\n\
          2. Follow the link to the chat, press Start, and write to it.\n\
          3. See what there is: KUBECONFIG={kubeconfig} target/debug/openclaw-cloud tenant list --cluster\n\n"
     );
-    text
+    text + &tour
 }
