@@ -41,6 +41,7 @@ const REFERENCES: &[(&str, &str, &str, &[&[&str]])] = &[
     ("oc-billing", "oc-billing", "docs/oc-billing.md", BILLING),
     ("oc-operator", "oc-operator", "docs/oc-operator.md", OPERATOR),
     ("oc-channels", "oc-channels", "docs/oc-channels.md", CHANNELS),
+    ("oc-agent", "oc-agent", "docs/oc-agent.md", &[&[]]),
 ];
 const CLI: &str = "openclaw-cloud";
 

@@ -56,10 +56,12 @@ pub(crate) async fn watch(gateway: Pid, port: u16, status: Arc<Status>) -> Sick 
         if let Some(phase) = ask(port).await {
             status.answered();
             status.phase(phase);
-            last = Some(Silence { since: asked, used: processor_time(gateway), misses: 0 });
+            last = Some(Silence { answered: processor_time(gateway), misses: 0, missed: None });
         } else if let Some(last) = &mut last {
             last.misses += 1;
-            if last.hangs(last.since.elapsed(), processor_time(gateway)) {
+            let (now, used) = (Instant::now(), processor_time(gateway));
+            let missed = *last.missed.get_or_insert((now, used));
+            if last.hangs(missed, (now, used)) {
                 return Sick::Hangs;
             }
             if last.misses > 1 {
@@ -77,18 +79,21 @@ pub(crate) async fn watch(gateway: Pid, port: u16, status: Arc<Status>) -> Sick 
 
 /// What is known since the last answer.
 struct Silence {
-    since: Instant,
     /// The processor time that the gateway had taken then.
-    used: Duration,
+    answered: Duration,
     misses: u32,
+    /// When the first answer failed to come, and what it had taken by then: a turn that ended just
+    /// before says nothing of now.
+    missed: Option<(Instant, Duration)>,
 }
 
 impl Silence {
     /// Misses are counted, and not only time: an agent that got no time itself asked no questions.
-    fn hangs(&self, silent: Duration, used: Duration) -> bool {
-        let worked = used.saturating_sub(self.used);
-        let idle = worked.as_secs_f64() < silent.as_secs_f64() * AT_WORK;
-        self.misses >= MISSES && (idle || worked >= CIRCLES)
+    fn hangs(&self, missed: (Instant, Duration), now: (Instant, Duration)) -> bool {
+        let silent = now.0.saturating_duration_since(missed.0).as_secs_f64();
+        let idle = now.1.saturating_sub(missed.1).as_secs_f64() < silent * AT_WORK;
+        let circles = now.1.saturating_sub(self.answered) >= CIRCLES;
+        self.misses >= MISSES && (idle || circles)
     }
 }
 
@@ -140,11 +145,14 @@ mod tests {
     #[test]
     fn silence_is_no_hang_while_the_gateway_works_on_a_busy_machine() {
         let second = Duration::from_secs;
-        let silence = |misses| Silence { since: Instant::now(), used: second(100), misses };
-        assert!(silence(MISSES).hangs(second(40), second(100)));
-        assert!(!silence(MISSES - 1).hangs(second(40), second(100)));
-        assert!(!silence(MISSES).hangs(second(55), second(111)));
-        assert!(silence(MISSES).hangs(second(55), second(140)));
+        let missed = (Instant::now(), second(110));
+        let after = |silent, used| (missed.0 + second(silent), second(used));
+        let silence =
+            |misses| Silence { answered: second(100), misses, missed: Some(missed) };
+        assert!(silence(MISSES).hangs(missed, after(32, 110)));
+        assert!(!silence(MISSES - 1).hangs(missed, after(32, 110)));
+        assert!(!silence(MISSES).hangs(missed, after(32, 112)));
+        assert!(silence(MISSES).hangs(missed, after(32, 140)));
     }
 
     #[test]

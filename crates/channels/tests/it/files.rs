@@ -1,7 +1,10 @@
 //! Files of 5 MB, in both directions, without being held in memory.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use oc_sandbox::telegram::Upload;
+use oc_testkit::wait_for;
 use serde_json::{Value, json};
 
 use crate::support::{Agent, By, Stack, person};
@@ -57,8 +60,13 @@ async fn files_are_streamed_both_ways() {
         bytes: content.clone(),
     };
     stack.telegram.send(ana, agent.bot.id, "document", file, "").unwrap();
-    let (_, came) = stack.call(&agent, "getUpdates", json!({"timeout": 10})).await;
+    let came = wait_for(Duration::from_secs(30), "the document", async || {
+        let (_, came) = stack.call(&agent, "getUpdates", json!({"timeout": 10})).await;
+        Ok((came["result"][0].is_object()).then_some(came))
+    });
+    let came = came.await.unwrap();
     let file_id = &came["result"][0]["message"]["document"]["file_id"];
+    assert!(file_id.is_string(), "{came}");
     let (status, file) = stack.call(&agent, "getFile", json!({"file_id": file_id})).await;
     assert_eq!(status, 200, "{file}");
     let path = file["result"]["file_path"].as_str().unwrap();

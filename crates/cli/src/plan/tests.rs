@@ -277,7 +277,7 @@ fn needs_hold(subject: &Subject, outlook: &Outlook, class: &str) {
     let (_, on_shared) = pods(&outlook.pools[1].needs);
     let (_, on_dedicated) = pods(&outlook.pools[2].needs);
     assert_eq!(on_dedicated, 0);
-    assert_eq!(on_platform + on_shared, 14);
+    assert_eq!(on_platform + on_shared, 16);
 }
 
 fn counts() -> impl Strategy<Value = Counts> {

@@ -130,8 +130,12 @@ fn judge(path: &[String], value: &Value) -> Option<String> {
     let rule = SHAPE.iter().find(|(pattern, _)| matches(pattern, path)).map(|(_, rule)| rule);
     match rule {
         Some(Any) => None,
-        Some(May(wanted) | Must(wanted)) => (value != wanted)
-            .then(|| format!("spec.{} is {value}, it must be {wanted}", path.join("."))),
+        Some(May(wanted) | Must(wanted)) => {
+            // They are written as JSON.
+            let text = value.to_string();
+            (text != **wanted)
+                .then(|| format!("spec.{} is {text}, it must be {wanted}", path.join(".")))
+        }
         None => {
             // As much of the path as nothing below is understood of: `hostNetwork`, `containers.1`.
             let known = |length: &usize| {

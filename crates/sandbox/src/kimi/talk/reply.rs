@@ -16,6 +16,9 @@ const SMALL: &[&str] = &[
     "said", "to",
 ];
 
+/// What a name follows.
+const HEADS: [&str; 4] = ["meu nome é ", "me chamo ", "my name is ", "i am called "];
+
 impl Conversation {
     /// What is said to the last words.
     pub(super) fn reply(&self) -> String {
@@ -31,7 +34,11 @@ impl Conversation {
             return self.either("Dá {}.", "That makes {}.").replace("{}", &result);
         }
         if has(&["nome", "name", "chamo"]) {
-            return self.about_name(asks);
+            let lower = text.to_lowercase();
+            let introduces = HEADS.iter().any(|head| lower.contains(head));
+            let answer = self.about_name(asks && !introduces);
+            let more = if introduces && asks { self.abilities() } else { String::new() };
+            return format!("{answer} {more}").trim_end().to_owned();
         }
         if has(&["horas", "hora", "time", "data", "date"]) && asks {
             return self.time();
@@ -154,10 +161,9 @@ impl Conversation {
 
     /// The person's name, as it said last.
     fn name(&self) -> Option<String> {
-        let heads = ["meu nome é ", "me chamo ", "my name is ", "i am called "];
         self.said.iter().rev().find_map(|text| {
             let lower = text.to_lowercase();
-            let (at, head) = heads.iter().find_map(|head| Some((lower.find(head)?, head)))?;
+            let (at, head) = HEADS.iter().find_map(|head| Some((lower.find(head)?, head)))?;
             // Small letters may be longer than capital ones; then the cut is elsewhere, or nowhere.
             let rest = text.get(at + head.len()..)?;
             let is_name = |word: &&str| word.starts_with(char::is_uppercase);
