@@ -25,8 +25,8 @@ use serde_json::{Value, json};
 
 const MANAGER: &str = "manifests-test";
 
-/// Postgres, Redis, two token proxies, two of billing, two operators.
-const PLATFORM_PODS: usize = 8;
+/// Postgres, Redis, and two each of the token proxy, channels, billing and the operator.
+const PLATFORM_PODS: usize = 10;
 
 /// The example fleet, on its own nodes or on those of another inventory.
 fn fleet(inventory: &str) -> Fleet {

@@ -1,6 +1,6 @@
 //! Somebody who buys an agent and talks to it.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use oc_domain::{AccountId, Locale, NicheId, TenantId, TierId, tenant::Phase};
 use oc_sandbox::journey::{Order, until};
@@ -62,12 +62,20 @@ impl Customer {
         answer
     }
 
-    /// Says something, and sees that nothing comes back for a while.
-    pub(crate) async fn ask_in_vain(&self, product: &Product, text: &str) {
-        let said = product.journey.say(self.user, &self.bot, text).await.unwrap();
-        let answer =
-            product.journey.answer(self.user, &self.bot, said, Duration::from_secs(8)).await;
-        assert!(answer.is_err(), "{answer:?}");
+    /// Says something, and waits for a message with these words, whatever comes before it.
+    pub(crate) async fn ask_until(&self, product: &Product, text: &str, words: &str) {
+        let mut after = product.journey.say(self.user, &self.bot, text).await.unwrap();
+        loop {
+            let answer = product.journey.answer(self.user, &self.bot, after, PATIENCE).await;
+            let answer =
+                answer.unwrap_or_else(|error| panic!("{error:#}\n{}", product.log(&self.tenant)));
+            after = answer.number;
+            let answer = answer.result["text"].as_str().unwrap_or_default().to_owned();
+            println!("          {text:?} -> {answer:?}");
+            if answer.contains(words) {
+                return;
+            }
+        }
     }
 
     /// Ends the subscription at once.

@@ -3,7 +3,9 @@
 const BEGIN: &str = "<<<BEGIN_OPENCLAW_INTERNAL_CONTEXT>>>";
 const END: &str = "<<<END_OPENCLAW_INTERNAL_CONTEXT>>>";
 /// What heads a block of facts about the message.
-const FACTS: &str = "(untrusted metadata):";
+const FACTS: [&str; 2] = ["(untrusted metadata):", "⟦openclaw:ctx⟧"];
+/// What follows a message with facts about the client.
+const RUNTIME: &str = "\n\nRuntime: agent=";
 
 /// What the person has said in a message; nothing, if the client alone speaks in it.
 pub(super) fn listen(message: &str) -> Option<String> {
@@ -13,10 +15,14 @@ pub(super) fn listen(message: &str) -> Option<String> {
             text.get(start..).and_then(|rest| rest.find(END)).map(|end| start + end + END.len());
         text.replace_range(start..end.unwrap_or(text.len()), "");
     }
-    while let Some(at) = text.find(FACTS) {
+    if let Some(end) = text.find(RUNTIME) {
+        text.truncate(end);
+    }
+    text = without_envelope(text.trim()).to_owned();
+    while let Some((at, facts)) = FACTS.iter().find_map(|facts| Some((text.find(facts)?, facts))) {
         let start = text.get(..at).and_then(|before| before.rfind('\n')).map_or(0, |line| line + 1);
         let fence = |from: usize| text.get(from..)?.find("```").map(|found| from + found + 3);
-        let end = fence(at).and_then(fence).unwrap_or(at + FACTS.len());
+        let end = fence(at).and_then(fence).unwrap_or(at + facts.len());
         text.replace_range(start..end, "");
     }
     let text = without_envelope(text.trim());
@@ -54,6 +60,11 @@ mod tests {
             (
                 "<<<BEGIN_OPENCLAW_INTERNAL_CONTEXT>>>\nx\n<<<END_OPENCLAW_INTERNAL_CONTEXT>>>\n",
                 None,
+            ),
+            (
+                "[Sun 2026-11-22 02:06 UTC] Conversation info: ⟦openclaw:ctx⟧\n```json\n{\"name\":\"Ana\"}\n\
+                 ```\n\noi?\n\nRuntime: agent=main | channel=telegram",
+                Some("oi?"),
             ),
             ("oi\n<<<BEGIN_OPENCLAW_INTERNAL_CONTEXT>>>\nx", Some("oi")),
             ("OpenClaw runtime context for the immediately preceding user message.\nx", None),

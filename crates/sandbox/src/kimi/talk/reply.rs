@@ -123,7 +123,7 @@ impl Conversation {
         let lines = self.system.lines().map(str::trim);
         let mut own =
             lines.filter(|line| line.starts_with("Você é ") || line.starts_with("You are "));
-        let own = own.rfind(|line| !line.contains("OpenClaw"));
+        let own = own.rfind(|line| !line.contains("OpenClaw") && !line.contains("Telegram"));
         let sentence = own.and_then(|line| line.split(['.', ':']).next());
         let role = sentence
             .map(|sentence| sentence.trim_start_matches("Você é ").trim_start_matches("You are "));
