@@ -147,8 +147,7 @@ mod tests {
         let second = Duration::from_secs;
         let missed = (Instant::now(), second(110));
         let after = |silent, used| (missed.0 + second(silent), second(used));
-        let silence =
-            |misses| Silence { answered: second(100), misses, missed: Some(missed) };
+        let silence = |misses| Silence { answered: second(100), misses, missed: Some(missed) };
         assert!(silence(MISSES).hangs(missed, after(32, 110)));
         assert!(!silence(MISSES - 1).hangs(missed, after(32, 110)));
         assert!(!silence(MISSES).hangs(missed, after(32, 112)));

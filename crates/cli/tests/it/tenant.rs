@@ -108,7 +108,11 @@ fn what_the_tier_does_not_allow_is_not_written() {
     let before = fleet.read(&path);
     let run = verb(&fleet, &["set", ID, "--thinking", "high"]);
     assert_eq!((run.code, run.stdout.as_str()), (1, ""));
-    assert!(run.stderr.contains("/spec/thinking: tier \"starter\" allows thinking \"medium\""), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("/spec/thinking: tier \"starter\" allows thinking \"medium\""),
+        "{}",
+        run.stderr
+    );
     assert_eq!(fleet.read(&path), before);
     let four = "google,github,slack,jira";
     let new = ["new", "--id=acme", "--tier=individual", "--niche=legal", "--connections", four];
