@@ -168,12 +168,17 @@ impl Pod {
         answer.map_or(0, |answer| answer.status().as_u16())
     }
 
-    /// What the person is answered, and what the model was asked for that.
+    /// What the person is answered, and what the model was asked for that. What a gateway says of its
+    /// own end, or says again after it, comes before.
     pub(crate) async fn turn(&self, chat: &Chat, model: &Model, text: &str) -> (String, String) {
         let before = model.asked().len();
         chat.say(text);
-        let reply = self.reply(chat).await;
-        (reply, model.asked().get(before).unwrap().text())
+        loop {
+            let reply = self.reply(chat).await;
+            if let Some(asked) = model.asked().get(before) {
+                return (reply, asked.text());
+            }
+        }
     }
 
     /// What the person is answered.

@@ -3,7 +3,7 @@
 use std::{fs, path::Path, process::Command};
 
 use oc_domain::{Locale, NicheId, ProviderId, TierId};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use strum::VariantArray as _;
 
 use crate::pod::{node, packages, rendered, spec};
@@ -17,12 +17,31 @@ fn openclaw(state: &Path, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// The definitions of a schema: OpenClaw's refers to them as if they stood at its root.
+fn collect(schema: &Value, definitions: &mut Map<String, Value>) {
+    match schema {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                if let ("$defs", Value::Object(found)) = (name.as_str(), value) {
+                    definitions.extend(found.clone());
+                }
+                collect(value, definitions);
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| collect(item, definitions)),
+        _ => {}
+    }
+}
+
 #[test]
 fn every_niche_in_every_language_and_tier_is_valid_in_openclaws_own_schema() {
     let state = tempfile::tempdir().unwrap();
     // The same character in words that every engine knows.
     let text = openclaw(state.path(), &["config", "schema"]).replace(r"\\0", r"\\x00");
-    let schema: Value = serde_json::from_str(&text).unwrap();
+    let mut schema: Value = serde_json::from_str(&text).unwrap();
+    let mut definitions = Map::new();
+    collect(&schema, &mut definitions);
+    schema["$defs"] = definitions.into();
     let schema = jsonschema::validator_for(&schema).unwrap();
     let mut count = 0;
     for niche in NicheId::VARIANTS {

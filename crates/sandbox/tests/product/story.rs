@@ -126,7 +126,10 @@ async fn suspension_silences_and_payment_brings_the_memory_back(product: &Produc
     let answer = ana.ask(product, "Está aí?").await;
     assert!(answer.contains("/u/"), "it tells where to pay: {answer}");
     assert_eq!(totals(product, ana).await, before);
-    assert_eq!(sealed::processes(&ana.tenant), Vec::<u32>::new());
+    let ended = wait_for(Duration::from_mins(1), "the gateway to drain and to end", async || {
+        Ok(sealed::processes(&ana.tenant).is_empty().then_some(()))
+    });
+    ended.await.unwrap();
     ana.come_back(product).await;
     product.phase(&ana.tenant, Some(Phase::Ready)).await;
     ana.ask_until(product, "Qual é o meu nome?", "O seu nome é Ana").await;
