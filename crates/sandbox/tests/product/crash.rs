@@ -24,6 +24,7 @@ fn size() -> (usize, usize) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes many minutes: scripts/crash-product runs it"]
 async fn each_message_is_answered_in_order_whatever_is_killed() {
     let (messages, every) = size();
     let mut product = Product::start(Duration::ZERO).await;
