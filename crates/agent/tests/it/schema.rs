@@ -28,7 +28,11 @@ fn collect(schema: &Value, definitions: &mut Map<String, Value>) {
                 collect(value, definitions);
             }
         }
-        Value::Array(items) => items.iter().for_each(|item| collect(item, definitions)),
+        Value::Array(items) => {
+            for item in items {
+                collect(item, definitions);
+            }
+        }
         _ => {}
     }
 }
