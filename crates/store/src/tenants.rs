@@ -188,11 +188,21 @@ pub async fn raise_generation(store: &Store, id: &TenantId) -> Result<Option<u32
 }
 
 /// Takes everything from a tenant that is destroyed, all or nothing: it is suspended, its platform
-/// tokens are revoked, its bot, chats, messages, secrets and their keys are forgotten. Gives the generation that it has
-/// then; nothing where there is no row.
+/// tokens are revoked, its bot, chats, messages, secrets and their keys are forgotten. Gives the
+/// generation that it has then; nothing where there is no row.
 ///
 /// Each call raises the generation, and so counts as a change.
 pub async fn retire(store: &Store, id: &TenantId) -> Result<Option<u32>, Error> {
+    take(store, id, true).await
+}
+
+/// As [`retire`], of a tenant that never was in a cluster: gives nothing, and changes nothing, where
+/// there is nothing to take any more.
+pub async fn retire_unborn(store: &Store, id: &TenantId) -> Result<Option<u32>, Error> {
+    take(store, id, false).await
+}
+
+async fn take(store: &Store, id: &TenantId, again: bool) -> Result<Option<u32>, Error> {
     let retired = store.run(async |db| {
         let mut transaction = db.begin().await?;
         // First: it keeps those away who write secrets.
@@ -201,17 +211,22 @@ pub async fn retire(store: &Store, id: &TenantId) -> Result<Option<u32>, Error> 
             set state = 'suspended', generation = generation + 1,
                 updated_at = greatest(now(), updated_at + interval '1 microsecond')
             where id = $1
+                and ($2 or state <> 'suspended'
+                    or exists (select from data_keys where tenant_id = $1))
             returning generation",
-            id.as_str()
+            id.as_str(),
+            again,
         );
-        let generation = raised.fetch_optional(&mut *transaction).await?;
+        let Some(generation) = raised.fetch_optional(&mut *transaction).await? else {
+            return Ok(None);
+        };
         bots::forget(&mut transaction, id).await?;
         let secrets = query!("delete from secrets where tenant_id = $1", id.as_str());
         secrets.execute(&mut *transaction).await?;
         let keys = query!("delete from data_keys where tenant_id = $1", id.as_str());
         keys.execute(&mut *transaction).await?;
         transaction.commit().await?;
-        Ok(generation)
+        Ok(Some(generation))
     });
     Ok(retired.await?.map(i32::cast_unsigned))
 }

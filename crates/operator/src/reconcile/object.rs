@@ -10,6 +10,7 @@ use oc_domain::{
     TenantId, TenantSpec,
     tenant::{API_VERSION, State, Tenant},
 };
+use oc_store::tenants;
 use serde_json::{Map, Value, json};
 
 use super::{Failure, Operator};
@@ -60,7 +61,14 @@ impl Operator {
             }
             // Somebody took away what git wants: it comes back when it is gone.
             None if is_leaving(entry) => Ok(entry.tenant.clone()),
-            None if !lives && is_gone(entry) => Ok(None),
+            None if !lives && is_gone(entry) => {
+                // One that ended before it began has a row and secrets all the same.
+                if tenants::retire_unborn(&self.store, id).await?.is_some() {
+                    self.tell(id).await;
+                    tracing::info!(tenant = %id, "ended before it began");
+                }
+                Ok(None)
+            }
             None => {
                 let tenant = self.put(id, wanted).await?;
                 self.removed(&tenant).await?;

@@ -51,7 +51,8 @@ async fn others_go_on(stack: &Stack, id: &TenantId) {
         spec["thinking"] = json!("low");
     }
     stack.push(&[(id, spec)]).await.unwrap();
-    let done = wait_for(Duration::from_secs(5), "another's change", async || {
+    // Less than what it waits for where nobody tells it.
+    let done = wait_for(Duration::from_secs(12), "another's change", async || {
         let tenant = tenant(&client, id).await.unwrap();
         let status = tenant.status.clone().unwrap_or_default();
         let observed = status.observed_generation == tenant.metadata.generation;

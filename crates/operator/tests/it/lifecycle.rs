@@ -27,7 +27,7 @@ use crate::support::{
 
 mod ending;
 
-use ending::{destroy, kept, stays_away};
+use ending::{destroy, ends_before_it_began, kept, stays_away};
 
 #[tokio::test]
 async fn a_tenant_is_provisioned_suspended_held_and_destroyed() {
@@ -41,6 +41,7 @@ async fn a_tenant_is_provisioned_suspended_held_and_destroyed() {
     destroy(&stack, &id).await;
     kept(&stack, &id, &volume).await;
     stays_away(&mut stack, &id).await;
+    ends_before_it_began(&stack).await;
 }
 
 async fn provision(stack: &Stack) -> TenantId {

@@ -169,6 +169,19 @@ async fn a_retired_tenant_has_nothing_left_and_can_be_retired_again() {
 }
 
 #[tokio::test]
+async fn one_that_never_began_is_retired_once() {
+    let (store, url, id) = two().await;
+    let keys: KeyFile = KEY.parse().unwrap();
+    tenants::observe(&store, &id, &ACTIVE).await.unwrap();
+    assert_eq!(tenants::retire_unborn(&store, &id).await.unwrap(), Some(2));
+    assert_eq!(tenants::retire_unborn(&store, &id).await.unwrap(), None, "nothing is left");
+    secrets::put(&store, &keys, &id, "bot", &"hush".into()).await.unwrap();
+    assert_eq!(tenants::retire_unborn(&store, &id).await.unwrap(), Some(3), "a secret came later");
+    let left = "select (select count(*) from secrets) || ' ' || (select count(*) from data_keys)";
+    assert_eq!(sql(&url, left).await, "0 0");
+}
+
+#[tokio::test]
 async fn who_writes_secrets_and_who_retires_wait_for_each_other() {
     let (store, url, id) = two().await;
     let keys: KeyFile = KEY.parse().unwrap();

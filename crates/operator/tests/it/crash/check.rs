@@ -65,7 +65,8 @@ pub(super) async fn converged(stack: &Stack, truth: &Truth, witness: &Witness) -
                 lines[lines.len().saturating_sub(40)..].join("\n")
             });
             let logs: Vec<String> = logs.collect();
-            panic!("{}\n{}", faults.join("\n"), logs.join("\n\n"));
+            // The faults last: who shows but a part of this shows its end.
+            panic!("{}\n{}", logs.join("\n\n"), faults.join("\n"));
         }
         sleep(Duration::from_millis(300)).await;
     }

@@ -13,20 +13,14 @@ use oc_store::tenants::State;
 use serde_json::json;
 
 use super::happened;
-use crate::support::{change, execute, gone, mirror, mirrored, row, running, spec, tenant, wait};
+use crate::support::{
+    change, execute, gone, id, mirror, mirrored, pay, row, running, spec, tenant, wait,
+};
 
 /// Its access ends before anything else does.
 pub(super) async fn destroy(stack: &Stack, id: &TenantId) {
     let client = stack.client().unwrap();
-    for sql in [
-        format!("insert into data_keys values ('{id}', 1, 'k', 'w')"),
-        format!(
-            "insert into secrets (tenant_id, name, data_key, nonce, ciphertext)
-            values ('{id}', 'bot', 1, 'n', 'c')"
-        ),
-    ] {
-        execute(stack, &sql).await;
-    }
+    entrust(stack, id).await;
     assert_ne!(renderings(stack, id).await, "0");
     let namespaces: Api<Namespace> = Api::all(client.clone());
     let ends = async || {
@@ -63,14 +57,46 @@ pub(super) async fn destroy(stack: &Stack, id: &TenantId) {
     wait(stack, "the namespace to end", async || Ok(ends().await.then_some(()))).await;
     let known = row(stack, id).await;
     assert_eq!((known.state, known.generation), (State::Suspended, 2));
-    for table in ["secrets", "data_keys"] {
-        let sql = format!("select count(*) from {table} where tenant_id = '{id}'");
-        assert_eq!(execute(stack, &sql).await, "0", "{table}");
-    }
+    assert_eq!(secrets(stack, id).await, "0 0");
     assert_eq!(mirrored(stack, id).await, ["generation"]);
     gone(stack, id).await;
     assert_eq!(row(stack, id).await.generation, 2, "it was raised once");
     happened(stack, id, &["Deleting"]).await;
+}
+
+/// Gives the tenant a secret.
+async fn entrust(stack: &Stack, id: &TenantId) {
+    for sql in [
+        format!("insert into data_keys values ('{id}', 1, 'k', 'w')"),
+        format!(
+            "insert into secrets (tenant_id, name, data_key, nonce, ciphertext)
+            values ('{id}', 'bot', 1, 'n', 'c')"
+        ),
+    ] {
+        execute(stack, &sql).await;
+    }
+}
+
+/// How many secrets and keys it has.
+async fn secrets(stack: &Stack, id: &TenantId) -> String {
+    let sql = format!(
+        "select (select count(*) from secrets where tenant_id = '{id}') || ' '
+            || (select count(*) from data_keys where tenant_id = '{id}')"
+    );
+    execute(stack, &sql).await
+}
+
+/// A file that comes and goes between two looks of the operator: what the tenant was given before it
+/// began is taken all the same, once.
+pub(super) async fn ends_before_it_began(stack: &Stack) {
+    let id = id("c-00000009");
+    pay(stack, &id).await;
+    entrust(stack, &id).await;
+    stack.push(&[(&id, spec("starter", "deleted"))]).await.unwrap();
+    let taken = async || Ok((secrets(stack, &id).await == "0 0").then_some(()));
+    wait(stack, "its secrets to be gone", taken).await;
+    running(stack, "c-00000008", "starter").await;
+    assert_eq!((row(stack, &id).await.generation, touches(stack, &id)), (2, 0));
 }
 
 /// What is left of a tenant: its volume.
