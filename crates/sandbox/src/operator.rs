@@ -58,8 +58,10 @@ pub struct Setup {
     pub program: PathBuf,
     /// How many of it run.
     pub replicas: usize,
-    /// Nodes of pool `shared`, each with room for 2,000 pods; one of pool `dedicated` beside them.
+    /// Nodes of pool `shared`, each with room for 2,000 pods.
     pub nodes: u32,
+    /// Nodes of pool `dedicated`: each takes one tenant.
+    pub dedicated: u32,
     /// More options of the operator.
     pub options: Vec<String>,
     /// What of the cluster runs.
@@ -82,7 +84,14 @@ impl Setup {
     pub fn new(program: impl Into<PathBuf>) -> Self {
         let cluster =
             Options { storage_class: Some("local-path".to_owned()), ..Options::default() };
-        Self { program: program.into(), replicas: 1, nodes: 1, options: Vec::new(), cluster }
+        Self {
+            program: program.into(),
+            replicas: 1,
+            nodes: 1,
+            dedicated: 1,
+            options: Vec::new(),
+            cluster,
+        }
     }
 }
 
@@ -140,7 +149,7 @@ impl Stack {
         let client = self.cluster.client()?;
         let mut nodes: Vec<SimulatedNode> =
             (1..=self.setup.nodes).map(|it| node("shared", it)).collect();
-        nodes.push(node("dedicated", 1));
+        nodes.extend((1..=self.setup.dedicated).map(|it| node("dedicated", it)));
         self.cluster.add_nodes(&nodes).await?;
         install(&client, &self.inventory).await
     }

@@ -96,7 +96,10 @@ async fn all_is_as_git_says_whatever_is_killed() {
 async fn tell(size: &Size, replicas: usize) {
     let began = Instant::now();
     let options = ["--rollout-soak", "1s"].map(str::to_owned).into();
-    let mut stack = Stack::start(Setup { replicas, options, ..setup() }).await.unwrap();
+    // All of them may be of a tier that takes a node of its own.
+    let dedicated = u32::try_from(size.tenants).unwrap();
+    let setup = Setup { replicas, dedicated, options, ..setup() };
+    let mut stack = Stack::start(setup).await.unwrap();
     let witness = Witness::new(&stack);
     let mut author = Author::new(&stack, size.tenants).await;
     let (kills, over) = (AtomicUsize::new(0), AtomicBool::new(false));

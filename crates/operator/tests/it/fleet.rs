@@ -3,7 +3,6 @@
 use std::{
     io::Write as _,
     process::{Command, Stdio},
-    time::Duration,
 };
 
 use k8s_openapi::api::core::v1::Namespace;
@@ -13,7 +12,7 @@ use oc_sandbox::operator::Stack;
 use oc_testkit::wait_for;
 use serde_json::{Value, json};
 
-use crate::support::{condition, phase, pods, running, setup, spec, tenant, uid, wait};
+use crate::support::{SOON, condition, phase, pods, running, setup, spec, tenant, uid, wait};
 
 const BAD: &str = "openclaw_operator_fleet_bad_files";
 const MISSING: &str = "openclaw_operator_fleet_missing_files";
@@ -51,8 +50,7 @@ async fn others_go_on(stack: &Stack, id: &TenantId) {
         spec["thinking"] = json!("low");
     }
     stack.push(&[(id, spec)]).await.unwrap();
-    // Less than what it waits for where nobody tells it.
-    let done = wait_for(Duration::from_secs(12), "another's change", async || {
+    let done = wait_for(SOON, "another's change", async || {
         let tenant = tenant(&client, id).await.unwrap();
         let status = tenant.status.clone().unwrap_or_default();
         let observed = status.observed_generation == tenant.metadata.generation;

@@ -77,6 +77,7 @@ async fn an_image_comes_wave_by_wave_and_a_bad_one_is_taken_back() {
     assert_eq!((&told["rollout"]["parallel"], &told["rollout"]["wave"]), (&json!(5), &json!(4)));
     a_bad_image_is_taken_back(&mut fleet).await;
     a_bad_image_in_the_middle_of_another(&fleet).await;
+    fleet.settled().await;
     fleet.push("image.tag", "0.6.0").await;
     fleet.until(Status::Done, 5).await;
     fleet.has("0.6.0").await;

@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use k8s_openapi::api::core::v1::{Namespace, PersistentVolume, PersistentVolumeClaim, Pod, Secret};
+use k8s_openapi::api::{
+    core::v1::{Namespace, PersistentVolume, PersistentVolumeClaim, Pod, Secret},
+    events::v1::Event,
+};
 use kube::{
     Api, Client, Resource, ResourceExt,
     api::{DynamicObject, ListParams},
@@ -65,8 +68,9 @@ pub(super) async fn converged(stack: &Stack, truth: &Truth, witness: &Witness) -
                 lines[lines.len().saturating_sub(40)..].join("\n")
             });
             let logs: Vec<String> = logs.collect();
+            let found = evidence(stack, truth, &faults).await;
             // The faults last: who shows but a part of this shows its end.
-            panic!("{}\n{}", logs.join("\n\n"), faults.join("\n"));
+            panic!("{}\n{found}\n{}", logs.join("\n\n"), faults.join("\n"));
         }
         sleep(Duration::from_millis(300)).await;
     }
@@ -91,6 +95,26 @@ pub(super) async fn converged(stack: &Stack, truth: &Truth, witness: &Witness) -
         before,
         took.as_secs_f64(),
     )
+}
+
+/// What the cluster knows of the tenants with faults.
+async fn evidence(stack: &Stack, truth: &Truth, faults: &[String]) -> String {
+    let client = stack.client().unwrap();
+    let mut lines = Vec::new();
+    for id in truth.specs.keys().filter(|id| faults.iter().any(|it| it.contains(id.as_str()))) {
+        let all = ListParams::default();
+        for pod in Api::<Pod>::namespaced(client.clone(), &id.namespace()).list(&all).await.unwrap()
+        {
+            lines.push(serde_json::to_string(&pod).unwrap());
+        }
+        let events = Api::<Event>::namespaced(client.clone(), &id.namespace());
+        for event in events.list(&all).await.unwrap() {
+            let of = event.regarding.unwrap_or_default();
+            let words = [of.kind, of.name, event.reason, event.note].map(Option::unwrap_or_default);
+            lines.push(format!("{id}: {}", words.join(" ")));
+        }
+    }
+    lines.join("\n")
 }
 
 impl Found {

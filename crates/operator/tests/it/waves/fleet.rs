@@ -191,7 +191,12 @@ impl Fleet {
                 let most = (self.ids.len() * share).div_ceil(100);
                 // In a pause some have joined by themselves.
                 let joined = *joined.get_or_insert(updated);
-                assert!(updated <= most + joined, "{updated} in wave {}", rollout.wave);
+                assert!(
+                    updated <= most + joined,
+                    "{updated} in wave {}: {tenants:#?}\n{}",
+                    rollout.wave,
+                    tail(&self.stack)
+                );
             }
             Ok((rollout.status == status && self.is_of_git(&rollout)).then_some(()))
         });
@@ -202,11 +207,13 @@ impl Fleet {
         self.status().await
     }
 
-    /// Whether the rollout is one of what the operator has read last.
+    /// Whether the operator has read what git says now, and the rollout is of that.
     fn is_of_git(&self, rollout: &Rollout) -> bool {
+        let tip = self.stack.remote.git(&["rev-parse", "main"]).unwrap();
         let log = self.stack.log(0).unwrap();
-        let read = log.lines().rev().find(|line| line.contains("an inventory is read"));
-        read.is_some_and(|line| line.contains(&rollout.revision))
+        let newest = |what: &str| log.lines().rev().find(|line| line.contains(what));
+        newest("the fleet repository is read").is_some_and(|line| line.contains(&tip))
+            && newest("an inventory is read").is_some_and(|line| line.contains(&rollout.revision))
     }
 
     /// Waits until nobody has been unready for two seconds.
