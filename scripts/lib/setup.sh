@@ -118,11 +118,29 @@ npm_packages() {
   installed=$home/node_modules
 }
 
-# The OpenClaw gateway that the image holds, with its Node; sets $OPENCLAW_PACKAGES, its node_modules.
+# The OpenClaw gateway that the image holds, with its Node and a compile cache beside them; sets
+# $OPENCLAW_PACKAGES, its node_modules.
 setup_openclaw() {
   npm_packages openclaw "OpenClaw and its Node (900 MB, a minute)" "$root/crates/agent/openclaw"
   "$installed"/node-linux-*/bin/node --version >/dev/null || return
+  warm_openclaw || return
   export OPENCLAW_PACKAGES=$installed
+}
+
+# The compile cache of $installed, `compile-cache` beside it: a link to one that is named by the script
+# that filled it. What a tenant's gateway loads decides what is in it, so the example fleet renders one.
+warm_openclaw() {
+  local script=$root/scripts/lib/warm-openclaw.mjs home=${installed%/*} name rendered
+  name=compile-cache-$(sha256sum "$script" | cut -c 1-12)
+  if [[ ! -d $home/$name ]]; then
+    say "filling OpenClaw's compile cache, by a start and a turn (30 MB, a minute or two) into $home/$name"
+    rendered=$(mktemp -d)
+    (cd "$root" && cargo run --quiet --package oc-cli --locked -- render --tenant c-7f3k2m9q --out "$rendered/out") >/dev/null &&
+      "$installed"/node-linux-*/bin/node "$script" "$installed" "$rendered/out/tenants/c-7f3k2m9q.json" "$home/$name" ||
+      { rm -rf "$rendered"; return 1; }
+    rm -rf "$rendered"
+  fi
+  ln -sfn "$name" "$home/compile-cache"
 }
 
 # Real clients for the token proxy's tests, as files beside them pin them: the SDKs of OpenAI and

@@ -1,6 +1,7 @@
 //! The gateway's process.
 
 use std::{
+    ffi::OsString,
     fs, io,
     os::{fd::OwnedFd, unix::process::CommandExt as _},
     path::PathBuf,
@@ -44,6 +45,7 @@ impl Gateway {
             .env("OPENCLAW_NO_RESPAWN", "1")
             .env("OPENCLAW_DIAGNOSTICS", "timeline")
             .env("OPENCLAW_DIAGNOSTICS_TIMELINE_PATH", timeline(config))
+            .envs(compile_cache(config))
             .current_dir(&config.home)
             // A terminal's Ctrl-C reaches the agent alone.
             .process_group(0)
@@ -114,6 +116,23 @@ pub(crate) fn version(config: &Config) -> Result<String> {
 fn node(config: &Config) -> PathBuf {
     let architecture = if cfg!(target_arch = "aarch64") { "arm64" } else { "x64" };
     config.packages.join(format!("node-linux-{architecture}/bin/node"))
+}
+
+/// What has Node read the code that V8 compiled when the image was made, where there is any. Else
+/// OpenClaw keeps a cache of its own in `/tmp`, which is the pod's memory and ends with it.
+fn compile_cache(config: &Config) -> Vec<(&'static str, OsString)> {
+    let folder = config.packages.with_file_name("compile-cache");
+    if !folder.is_dir() {
+        return Vec::new();
+    }
+    vec![
+        ("NODE_COMPILE_CACHE", folder.into()),
+        // Modules are known by their path from it: it was filled under another.
+        ("NODE_COMPILE_CACHE_PORTABLE", "1".into()),
+        ("NODE_COMPILE_CACHE_READONLY", "1".into()),
+        // Else OpenClaw starts itself again, with a cache in a subfolder of its own.
+        ("OPENCLAW_PACKAGED_COMPILE_CACHE_RESPAWNED", "1".into()),
+    ]
 }
 
 fn tell(sent: rustix::io::Result<()>) {

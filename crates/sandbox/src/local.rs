@@ -157,13 +157,17 @@ impl Local {
             let address: SocketAddr = url.trim_start_matches("http://").parse()?;
             services.push((name, address));
         }
+        let packages = self.options.packages.clone();
+        let cache = packages.with_file_name("compile-cache");
+        let mounts = [
+            (self.programs.find("oc-agent")?, "/bin/oc-agent"),
+            (packages, "/opt/openclaw/node_modules"),
+            (cache, "/opt/openclaw/compile-cache"),
+        ];
         let image = Image {
             name: "gateway".to_owned(),
             entry: vec!["/bin/oc-agent".to_owned()],
-            mounts: vec![
-                (self.programs.find("oc-agent")?, "/bin/oc-agent".to_owned()),
-                (self.options.packages.clone(), "/opt/openclaw/node_modules".to_owned()),
-            ],
+            mounts: mounts.map(|(from, to)| (from, to.to_owned())).into(),
             env: Vec::new(),
         };
         let folder = self.options.folder.join("node");

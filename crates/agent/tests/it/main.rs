@@ -17,3 +17,4 @@ mod process;
 mod puppet;
 mod schema;
 mod sealed;
+mod warm;

@@ -28,6 +28,13 @@ WHAT
 
 /// A pod whose gateway is a script.
 pub(crate) async fn start(what: &str) -> (Chat, Pod) {
+    let (chat, mut pod) = prepare(what).await;
+    pod.start();
+    (chat, pod)
+}
+
+/// The same before its start.
+pub(crate) async fn prepare(what: &str) -> (Chat, Pod) {
     let (chat, model) = (Chat::start(TOKEN).await, Model::start().await);
     let mut pod = Pod::new(&chat, &model, TOKEN);
     let packages = pod.path("packages");
@@ -40,7 +47,6 @@ pub(crate) async fn start(what: &str) -> (Chat, Pod) {
     fs::write(packages.join("openclaw/openclaw.mjs"), script).unwrap();
     pod.set("OPENCLAW_PACKAGES", packages.to_str().unwrap());
     pod.set("OPENCLAW_GRACE_SECONDS", "2");
-    pod.start();
     (chat, pod)
 }
 

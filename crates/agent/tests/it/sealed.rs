@@ -23,6 +23,10 @@ set -eu
 mount -t tmpfs -o mode=755 none /opt
 mkdir -p /opt/openclaw/node_modules
 mount --bind "$1" /opt/openclaw/node_modules
+if [ -d "$1/../compile-cache" ]; then
+  mkdir /opt/openclaw/compile-cache
+  mount --bind "$1/../compile-cache" /opt/openclaw/compile-cache
+fi
 mount --bind "$2" "$2"
 mount -t tmpfs -o mode=1777 none /tmp
 mount -o remount,bind,ro /
