@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use oc_domain::TenantId;
 use oc_platform_token::{Link, LinkKey, Purpose};
 use oc_service::chain;
-use oc_telegram::{ChatId, Client};
+use oc_telegram::{ChatId, Client, Error, Press};
 use secrecy::SecretString;
 use tokio::sync::mpsc;
 
@@ -26,11 +26,29 @@ pub(crate) struct Letter {
     pub(crate) token: SecretString,
     pub(crate) chat: i64,
     pub(crate) text: String,
+    /// What stands below it: labels, and what they say when they are pressed.
+    pub(crate) buttons: Vec<(String, String)>,
+}
+
+/// What is said to somebody who has pressed a button.
+pub(crate) struct Reply {
+    /// The bot's token.
+    pub(crate) token: SecretString,
+    pub(crate) chat: i64,
+    pub(crate) press: Press,
+    pub(crate) text: String,
+    /// Whether the button's message says it too from now on; its buttons go in any case.
+    pub(crate) is_new: bool,
 }
 
 /// Takes letters that may be lost: whoever gets none writes again.
 #[derive(Clone)]
-pub(crate) struct Courier(mpsc::Sender<Letter>);
+pub(crate) struct Courier(mpsc::Sender<Errand>);
+
+enum Errand {
+    Letter(Letter),
+    Reply(Reply),
+}
 
 /// Makes links to what customers can pay.
 #[derive(Clone)]
@@ -42,7 +60,7 @@ pub(crate) struct Links {
 
 /// Who brings them.
 pub(crate) struct Carrier {
-    letters: mpsc::Receiver<Letter>,
+    errands: mpsc::Receiver<Errand>,
     telegram: Client,
     pace: Arc<Pace>,
     metrics: Arc<Metrics>,
@@ -53,13 +71,21 @@ pub(crate) fn courier(
     pace: Arc<Pace>,
     metrics: Arc<Metrics>,
 ) -> (Courier, Carrier) {
-    let (sender, letters) = mpsc::channel(QUEUE);
-    (Courier(sender), Carrier { letters, telegram, pace, metrics })
+    let (sender, errands) = mpsc::channel(QUEUE);
+    (Courier(sender), Carrier { errands, telegram, pace, metrics })
 }
 
 impl Courier {
     pub(crate) fn send(&self, letter: Letter) {
-        if self.0.try_send(letter).is_err() {
+        self.put(Errand::Letter(letter));
+    }
+
+    pub(crate) fn reply(&self, reply: Reply) {
+        self.put(Errand::Reply(reply));
+    }
+
+    fn put(&self, errand: Errand) {
+        if self.0.try_send(errand).is_err() {
             tracing::warn!("a letter is lost: too many wait");
         }
     }
@@ -79,13 +105,16 @@ impl Links {
 impl Carrier {
     /// Brings letters until every courier is gone.
     pub(crate) async fn run(self) -> Result<()> {
-        let Self { letters, telegram, pace, metrics } = self;
-        let letters = futures::stream::unfold(letters, async |mut letters| {
-            Some((letters.recv().await?, letters))
+        let Self { errands, telegram, pace, metrics } = self;
+        let errands = futures::stream::unfold(errands, async |mut errands| {
+            Some((errands.recv().await?, errands))
         });
-        letters
-            .for_each_concurrent(HANDS, async |letter| {
-                let sent = send(&telegram, &pace, &letter).await;
+        errands
+            .for_each_concurrent(HANDS, async |errand| {
+                let sent = match errand {
+                    Errand::Letter(letter) => send(&telegram, &pace, &letter).await,
+                    Errand::Reply(reply) => answer(&telegram, &reply).await,
+                };
                 metrics.said(if sent.is_ok() { "sent" } else { "failed" });
                 if let Err(error) = sent {
                     tracing::info!(error = %chain(&error), "a letter was not taken");
@@ -97,20 +126,34 @@ impl Carrier {
 }
 
 /// Sends a letter when it is its turn.
-pub(crate) async fn send(
-    telegram: &Client,
-    pace: &Pace,
-    letter: &Letter,
-) -> Result<(), oc_telegram::Error> {
-    let chat = ChatId::try_from(letter.chat)
-        .map_err(|error| oc_telegram::Error::Unusable(Box::new(error)))?;
+pub(crate) async fn send(telegram: &Client, pace: &Pace, letter: &Letter) -> Result<(), Error> {
+    let chat = chat_id(letter.chat)?;
     // Whoever has to wait for too long sends all the same, and is told by Telegram.
     let _ = pace.turn(letter.bot, Some(letter.chat)).await;
-    let sent = telegram.send_message(&letter.token, chat, &letter.text, false).await;
+    let Letter { token, text, buttons, .. } = letter;
+    let sent = if buttons.is_empty() {
+        telegram.send_message(token, chat, text, false).await
+    } else {
+        telegram.ask(token, chat, text, buttons).await
+    };
     if let Err(error) = &sent
         && let Some(pause) = error.retry_after()
     {
         pace.pause(letter.bot, pause);
     }
     sent.map(drop)
+}
+
+/// Answers a press, and closes the message that it came from.
+async fn answer(telegram: &Client, reply: &Reply) -> Result<(), Error> {
+    let Reply { token, chat, press, text, is_new } = reply;
+    let answered = telegram.answer_press(token, &press.id, text).await;
+    if let Some(message) = press.message {
+        telegram.close(token, chat_id(*chat)?, message, is_new.then_some(text)).await?;
+    }
+    answered
+}
+
+fn chat_id(chat: i64) -> Result<ChatId, Error> {
+    ChatId::try_from(chat).map_err(|error| Error::Unusable(Box::new(error)))
 }

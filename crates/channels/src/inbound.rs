@@ -13,9 +13,11 @@ use oc_store::{
 };
 use oc_telegram::{ChatKind, Kind, Update, User, update::renumbered};
 
-use crate::{courier::Letter, digest::sha256, inbox::Unavailable, relay::Relay, texts::Text};
+use crate::{
+    courier::Letter, digest::sha256, inbox::Unavailable, relay::Relay, replays::Answer, texts::Text,
+};
 
-/// How often one person is told that the agent is not theirs, or that it is suspended.
+/// How often one person is told the same, as that the agent is not theirs, or that it is suspended.
 const TOLD: Duration = Duration::from_hours(1);
 
 /// What became of an update.
@@ -87,13 +89,23 @@ impl Relay {
             // A link that was followed again, or a delivery that came again.
             return Ok("ignored");
         }
-        let incoming = Incoming { tenant: tenant.clone(), number, update_id: update.id, body };
+        if let Some(answer) = Answer::read(update) {
+            let place = (person.chat, language(person.user, desk.locale));
+            return self.answered(tenant, &desk, place, &answer).await;
+        }
+        // An edited message is kept by OpenClaw, and not answered.
+        let metered = (update.kind == Kind::Message).then_some(person.chat);
+        let update_id = update.id;
+        let incoming = Incoming { tenant: tenant.clone(), number, update_id, metered, body };
         let receipt = self.inbox.put(incoming).await?;
-        if desk.state == State::Suspended && update.kind == Kind::Message {
-            self.tell_off(tenant, &desk, &person, Text::SuspendedNow).await;
+        if let Some(text) = complaint(&desk, update, receipt) {
+            self.tell_off(tenant, &desk, &person, text).await;
         }
         Ok(match receipt {
-            Receipt::New { .. } => "stored",
+            Receipt::New { counted: false, .. } => "stored",
+            Receipt::New { counted: true, .. } => "counted",
+            Receipt::Held => "held",
+            Receipt::Refused => "beyond",
             Receipt::Known => "known",
         })
     }
@@ -141,7 +153,7 @@ impl Relay {
     /// Tells somebody why the agent does not answer, once in a while: whoever writes a thousand
     /// messages gets one.
     async fn tell_off(&self, tenant: &TenantId, desk: &Desk, person: &Person<'_>, text: Text) {
-        let name = format!("told:{tenant}:{}", person.user.id);
+        let name = format!("told:{tenant}:{}:{text}", person.user.id);
         if person.user.is_bot || !matches!(self.presence.claim(&name, TOLD).await, Ok(true)) {
             return;
         }
@@ -151,10 +163,14 @@ impl Relay {
 
     fn send(&self, tenant: &TenantId, desk: &Desk, chat: i64, text: Text, locale: Locale) {
         let Some((bot, token)) = &desk.bot else { return };
-        let link = self.links.make(tenant, Purpose::Upgrade, self.office.clock.now());
-        let Some(text) = self.texts.own(text, locale, &link) else { return };
+        let Some(text) = self.texts.own(text, locale, &self.upgrade(tenant)) else { return };
         let (bot, token) = (bot.number, token.clone());
-        self.courier.send(Letter { bot, token, chat, text });
+        self.courier.send(Letter { bot, token, chat, text, buttons: Vec::new() });
+    }
+
+    /// A link to where more can be had.
+    pub(crate) fn upgrade(&self, tenant: &TenantId) -> String {
+        self.links.make(tenant, Purpose::Upgrade, self.office.clock.now())
     }
 }
 
@@ -174,6 +190,17 @@ fn person(update: &Update) -> Option<Person<'_>> {
 fn is_bound(desk: &Desk, person: &Person<'_>) -> bool {
     let user = person.user.id.get();
     desk.chats.iter().any(|chat| chat.chat_id == person.chat && chat.user_id == user)
+}
+
+/// Why the agent will not answer, if it will not.
+fn complaint(desk: &Desk, update: &Update, receipt: Receipt) -> Option<Text> {
+    let suspended = desk.state == State::Suspended && update.kind == Kind::Message;
+    match receipt {
+        Receipt::Refused => Some(Text::MessagesRefused),
+        _ if suspended => Some(Text::SuspendedNow),
+        Receipt::Held => Some(Text::MessagesHeld),
+        Receipt::New { .. } | Receipt::Known => None,
+    }
 }
 
 /// What follows `/start`, where anything does.

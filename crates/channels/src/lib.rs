@@ -28,6 +28,7 @@ mod pace;
 mod polling;
 mod polls;
 mod relay;
+mod replays;
 mod run;
 mod server;
 mod texts;

@@ -39,8 +39,25 @@ pub(crate) struct Metrics {
     call_seconds: Histogram,
 }
 
-const UPDATES: [&str; 8] =
-    ["stored", "known", "bound", "stranger", "ignored", "refused", "unavailable", "unreadable"];
+/// What becomes of updates. Messages that a tier counts are `counted` in the place of `stored`; those
+/// beyond it are `held`, and then `replayed`, `dropped` or `lapsed`, or they are `beyond` even that.
+const UPDATES: [&str; 15] = [
+    "stored",
+    "counted",
+    "held",
+    "beyond",
+    "replayed",
+    "dropped",
+    "lapsed",
+    "known",
+    "bound",
+    "answered",
+    "stranger",
+    "ignored",
+    "refused",
+    "unavailable",
+    "unreadable",
+];
 const CALLS: [&str; 5] = ["answered", "refused", "held", "limited", "failed"];
 const LETTERS: [&str; 2] = ["sent", "failed"];
 
@@ -104,6 +121,11 @@ impl Metrics {
     /// Something that the platform said, and what became of it.
     pub(crate) fn said(&self, outcome: &'static str) {
         self.letters.get_or_create(&Labels { outcome }).inc();
+    }
+
+    /// Updates that were held, and what became of them.
+    pub(crate) fn released(&self, outcome: &'static str, count: u64) {
+        self.updates.get_or_create(&Labels { outcome }).inc_by(count);
     }
 
     pub(crate) fn heartbeat(&self) {

@@ -27,7 +27,7 @@ use crate::{
 pub(crate) const FOR_OPS: [&str; 4] =
     ["partial_refund", "dispute_opened", "second_subscription", "ops_agent_unhealthy"];
 /// Kinds that customers are told of.
-const FOR_PEOPLE: [&str; 9] = [
+const FOR_PEOPLE: [&str; 10] = [
     "welcome",
     "payment_failed",
     "suspended",
@@ -35,6 +35,7 @@ const FOR_PEOPLE: [&str; 9] = [
     "ending",
     "deletion",
     "quota",
+    "messages",
     "agent_unhealthy",
     "agent_recovered",
 ];
@@ -128,7 +129,7 @@ impl Teller {
         let Some((bot, token)) = &desk.bot else { return nobody };
         let now = self.relay.office.clock.now();
         let purpose = match due.notice.kind.as_str() {
-            "quota" => Purpose::Upgrade,
+            "quota" | "messages" => Purpose::Upgrade,
             _ => Purpose::Portal,
         };
         let link = self.links.make(tenant, purpose, now);
@@ -142,6 +143,7 @@ impl Teller {
                 token: token.clone(),
                 chat: chat.chat_id,
                 text: text.clone(),
+                buttons: Vec::new(),
             };
             told = told.and(self.send(&letter).await);
         }
@@ -157,7 +159,8 @@ impl Teller {
         };
         let text = format!("{} of {account}: {}", notice.kind, notice.payload);
         // No bot of a tenant has this number.
-        self.send(&Letter { bot: 0, token: token.clone(), chat: *chat, text }).await
+        let (token, chat) = (token.clone(), *chat);
+        self.send(&Letter { bot: 0, token, chat, text, buttons: Vec::new() }).await
     }
 
     async fn send(&self, letter: &Letter) -> Told {

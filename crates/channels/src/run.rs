@@ -23,7 +23,7 @@ use crate::{
     polling,
     polls::Polls,
     relay::Relay,
-    server,
+    replays, server,
     texts::Texts,
     wakes::{Herald, Listener, look},
 };
@@ -102,6 +102,7 @@ pub async fn run(config: Config, lifecycle: Lifecycle) -> Result<()> {
     lifecycle.spawn("look", look(store, Arc::clone(&relay.polls), clock, lifecycle.clone()));
     lifecycle.spawn("keys", watch_keys(config.public_keys.clone(), verifier, lifecycle.clone()));
     lifecycle.spawn("upkeep", upkeep(Arc::clone(&relay), ready, lifecycle.clone()));
+    lifecycle.spawn("replays", replays::run(Arc::clone(&relay), lifecycle.clone()));
     lifecycle.spawn("sign", sign(Arc::clone(&relay), lifecycle.clone()));
     let teller = Teller { relay: Arc::clone(&relay), texts, links, ops };
     lifecycle.spawn("notices", teller.run(lifecycle.clone()));
@@ -151,6 +152,7 @@ async fn upkeep(relay: Arc<Relay>, ready: Readiness, lifecycle: Lifecycle) -> Re
             Ok(pruned) => {
                 ready.set(true);
                 relay.metrics.expired.inc_by(pruned.expired);
+                relay.metrics.released("lapsed", pruned.held);
             }
             Err(error) => {
                 ready.set(!error.is_transient());

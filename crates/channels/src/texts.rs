@@ -22,6 +22,20 @@ pub(crate) enum Text {
     Bound,
     /// To somebody who writes to a suspended agent.
     SuspendedNow,
+    /// To somebody whose message is held, since the plan has no more of them.
+    MessagesHeld,
+    /// To somebody whose message is not even held, since as many are as may.
+    MessagesRefused,
+    /// Whether what is held is to be answered, and the two answers.
+    HeldQuestion,
+    HeldReplay,
+    HeldDrop,
+    /// What was done then: all, as much as there was room for, or forgotten.
+    HeldReplayed,
+    HeldReplayedSome,
+    HeldDropped,
+    /// To somebody who answers a question that is not open any more.
+    HeldOld,
 }
 
 /// The texts in every language.
@@ -42,7 +56,18 @@ impl Texts {
 
     /// A text of our own.
     pub(crate) fn own(&self, text: Text, locale: Locale, link: &str) -> Option<String> {
-        Some(self.of(locale).get(&text.to_string())?.replace("{link}", link))
+        self.filled(text, &Value::Null, locale, link)
+    }
+
+    /// A text of our own, filled with what it tells.
+    pub(crate) fn filled(
+        &self,
+        text: Text,
+        told: &Value,
+        locale: Locale,
+        link: &str,
+    ) -> Option<String> {
+        self.fill(&text.to_string(), told, locale, link)
     }
 
     /// The text of a notice, filled with its payload; nothing where there is none of that kind.
@@ -53,10 +78,18 @@ impl Texts {
         locale: Locale,
         link: &str,
     ) -> Option<String> {
-        let spent = kind == "quota" && payload.get("percent") == Some(&Value::from(100));
-        let template = self.of(locale).get(if spent { "quota_spent" } else { kind })?;
-        let mut text = template.replace("{link}", link);
-        for (name, value) in payload.as_object().into_iter().flatten() {
+        let spent = payload.get("percent") == Some(&Value::from(100));
+        self.fill(
+            &if spent { format!("{kind}_spent") } else { kind.to_owned() },
+            payload,
+            locale,
+            link,
+        )
+    }
+
+    fn fill(&self, name: &str, told: &Value, locale: Locale, link: &str) -> Option<String> {
+        let mut text = self.of(locale).get(name)?.replace("{link}", link);
+        for (name, value) in told.as_object().into_iter().flatten() {
             text = text.replace(&format!("{{{name}}}"), &word(value, locale));
         }
         Some(text)
@@ -81,11 +114,21 @@ fn word(value: &Value, locale: Locale) -> String {
     }
 }
 
-/// A day as people write it. Brazil has had one offset all year since 2019.
+/// A day as people write it.
 fn date(at: Timestamp, locale: Locale) -> String {
+    local(at, locale, "%d/%m/%Y", "%B %-d, %Y")
+}
+
+/// A time of day as people write it.
+pub(crate) fn hour(at: Timestamp, locale: Locale) -> String {
+    local(at, locale, "%H:%M", "%H:%M UTC")
+}
+
+/// Brazil has had one offset all year since 2019.
+fn local(at: Timestamp, locale: Locale, pt_br: &str, en: &str) -> String {
     let (offset, format) = match locale {
-        Locale::PtBr => (tz::offset(-3), "%d/%m/%Y"),
-        Locale::En => (tz::offset(0), "%B %-d, %Y"),
+        Locale::PtBr => (tz::offset(-3), pt_br),
+        Locale::En => (tz::offset(0), en),
     };
     at.to_zoned(offset.to_time_zone()).strftime(format).to_string()
 }
@@ -121,10 +164,12 @@ mod tests {
         let mut written = kinds(include_str!("../../billing/src/decide/notices.rs"));
         written.extend(kinds(include_str!("../../operator/src/health/notices.rs")));
         assert!(include_str!("../../store/src/usage/quota.rs").contains("values ('quota',"));
-        written.insert("quota".to_owned());
-        assert_eq!(written.len(), 13, "{written:?}");
+        let counting = include_str!("../../../migrations/20261122000400_meter_messages.sql");
+        assert!(counting.contains("select 'messages',"));
+        written.extend(["quota", "messages"].map(str::to_owned));
+        assert_eq!(written.len(), 14, "{written:?}");
         let own = Text::VARIANTS.iter().map(ToString::to_string);
-        let own = own.chain(["quota_spent".to_owned()]);
+        let own = own.chain(["quota_spent", "messages_spent"].map(str::to_owned));
         let texts = Texts::read().unwrap();
         let for_people = written.iter().filter(|kind| !FOR_OPS.contains(&kind.as_str())).cloned();
         let expected: BTreeSet<String> = for_people.chain(own).collect();
@@ -155,6 +200,13 @@ mod tests {
         assert!(ending.contains("01/12/2026") && ending.ends_with(": L"), "{ending}");
         assert!(notice("quota", json!({"percent": 90, "period": 7})).contains("90%"));
         assert!(notice("quota", json!({"percent": 100})).contains("pausa"));
+        assert!(notice("messages", json!({"percent": 80})).contains("80% das mensagens"));
+        assert!(notice("messages", json!({"percent": 100})).contains("espera"));
         assert!(texts.notice("new", &json!({}), Locale::En, "L").is_none());
+        let noon = "2026-12-02T12:05:00Z".parse().unwrap();
+        assert_eq!(
+            (hour(noon, Locale::PtBr), hour(noon, Locale::En)),
+            ("09:05".into(), "12:05 UTC".into())
+        );
     }
 }

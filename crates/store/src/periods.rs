@@ -27,6 +27,8 @@ pub struct Period {
     pub limit: u64,
     /// Tokens that the ledger has charged.
     pub used: u64,
+    /// Messages that may be counted; none where they are not.
+    pub messages: Option<u64>,
 }
 
 struct Row {
@@ -35,6 +37,7 @@ struct Row {
     ends_at: SqlTimestamp,
     token_limit: i64,
     used_tokens: i64,
+    message_limit: Option<i64>,
 }
 
 impl From<Row> for Period {
@@ -43,9 +46,10 @@ impl From<Row> for Period {
             id: row.id,
             starts_at: row.starts_at.to_jiff(),
             ends_at: row.ends_at.to_jiff(),
-            // Neither is negative: the table checks.
+            // None is negative: the table checks.
             limit: row.token_limit.cast_unsigned(),
             used: row.used_tokens.cast_unsigned(),
+            messages: row.message_limit.map(i64::cast_unsigned),
         }
     }
 }
@@ -61,7 +65,7 @@ pub async fn current_and_next(
         Ok(query_as!(
             Row,
             r#"select id, starts_at as "starts_at: SqlTimestamp",
-                ends_at as "ends_at: SqlTimestamp", token_limit, used_tokens
+                ends_at as "ends_at: SqlTimestamp", token_limit, used_tokens, message_limit
             from periods
             where account_id = $1
                 and ends_at > $2
@@ -120,6 +124,11 @@ pub async fn used(store: &Store, id: i64) -> Result<Option<u64>, Error> {
         Ok(used.fetch_optional(db).await?)
     });
     Ok(used.await?.map(i64::cast_unsigned))
+}
+
+/// As Postgres holds it: more than it has room for is as good as that.
+fn messages(messages: Option<u64>) -> Option<i64> {
+    messages.map(|most| i64::try_from(most).unwrap_or(i64::MAX))
 }
 
 fn tokens(tokens: u64) -> Result<i64, Error> {

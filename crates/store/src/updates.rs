@@ -3,9 +3,12 @@
 //!
 //! ```text
 //!  receive ──► [ waiting: sealed, numbered ] ──► fetch ──► pod
-//!                  │    ▲ known: nothing           │ a higher offset confirms: the content goes
-//!                  │                               ▼
-//!                  └─ not confirmed in time ──► [ tombstone ] ──► prune
+//!    │ │          │    ▲ known: nothing           │ a higher offset confirms: the content goes
+//!    │ │          │    │                          ▼
+//!    │ │          └────┼─ not confirmed in time ─► [ tombstone ] ──► prune
+//!    │ │               │ replay: a new number     ▲
+//!    │ └► [ held: beyond the tier's messages ] ───┘ forgotten, or not in time
+//!    └► refused: too many are held
 //! ```
 
 use jiff::{SignedDuration, Timestamp};
@@ -18,37 +21,18 @@ use crate::{
     secrets::{Piece, Vault},
 };
 
+mod held;
+mod receive;
+
+pub use held::{Question, Replayed, asked, forget, replay, take_questions};
+pub use receive::{Incoming, Receipt, receive};
+
 /// What nobody has fetched by then is given up, as Telegram itself does.
 const WAITS: SignedDuration = SignedDuration::from_hours(24);
 /// For so long an update is known to have come: longer than Telegram repeats one.
 const KNOWN: SignedDuration = SignedDuration::from_hours(48);
 /// An offset further ahead than this is nobody's who has lost a few numbers.
 const FURTHEST: i64 = 1_000_000;
-
-/// An update as it came.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Incoming {
-    /// Whose it is.
-    pub tenant: TenantId,
-    /// The bot's number.
-    pub number: i64,
-    /// Telegram's number of it.
-    pub update_id: i64,
-    /// Its JSON.
-    pub body: Vec<u8>,
-}
-
-/// What became of one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Receipt {
-    /// It waits.
-    New {
-        /// Our number of it.
-        seq: i64,
-    },
-    /// It has come before, or its tenant has no bot.
-    Known,
-}
 
 /// An update that waits.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,80 +61,8 @@ pub enum Offset {
 pub struct Pruned {
     /// Updates that nobody has fetched in time.
     pub expired: u64,
-}
-
-/// Adds updates, all or none, and says of each in turn what became of it. Those of a tenant get
-/// ascending numbers, which become visible in their order; those of one call in Telegram's order.
-pub async fn receive(
-    store: &Store,
-    vault: &Vault,
-    incoming: &[Incoming],
-    now: Timestamp,
-) -> Result<Vec<Receipt>, Error> {
-    match seal_and_insert(store, vault, incoming, now).await {
-        // A key was replaced in this moment.
-        Err(error) if error.violates("updates_data_key") => {
-            for one in incoming {
-                vault.forget(&one.tenant);
-            }
-            seal_and_insert(store, vault, incoming, now).await
-        }
-        done => done,
-    }
-}
-
-async fn seal_and_insert(
-    store: &Store,
-    vault: &Vault,
-    incoming: &[Incoming],
-    now: Timestamp,
-) -> Result<Vec<Receipt>, Error> {
-    let mut pieces = Vec::with_capacity(incoming.len());
-    for one in incoming {
-        let name = name(one.number, one.update_id);
-        pieces.push(vault.seal(store, &one.tenant, &name, &one.body).await?);
-    }
-    store.run(async |db| insert(db, incoming, pieces, now).await).await
-}
-
-async fn insert(
-    db: &mut PgConnection,
-    incoming: &[Incoming],
-    pieces: Vec<Piece>,
-    now: Timestamp,
-) -> Result<Vec<Receipt>, Error> {
-    let (mut keys, mut nonces, mut ciphertexts) = (Vec::new(), Vec::new(), Vec::new());
-    for Piece { data_key, nonce, ciphertext } in pieces {
-        keys.push(data_key);
-        nonces.push(nonce);
-        ciphertexts.push(ciphertext);
-    }
-    let tenants: Vec<String> = incoming.iter().map(|one| one.tenant.to_string()).collect();
-    let numbers: Vec<i64> = incoming.iter().map(|one| one.number).collect();
-    let ids: Vec<i64> = incoming.iter().map(|one| one.update_id).collect();
-    let inserted = query!(
-        r#"select tenant_id as "tenant_id!", number as "number!", update_id as "update_id!",
-            seq as "seq!"
-        from receive_updates($1, $2, $3, $4, $5, $6, $7)"#,
-        &tenants,
-        &numbers,
-        &ids,
-        &keys,
-        &nonces,
-        &ciphertexts,
-        now.to_sqlx() as _,
-    )
-    .fetch_all(db)
-    .await?;
-    let receipt = |one: &Incoming| {
-        let own = inserted.iter().find(|row| {
-            row.update_id == one.update_id
-                && row.number == one.number
-                && row.tenant_id == one.tenant.as_str()
-        });
-        own.map_or(Receipt::Known, |row| Receipt::New { seq: row.seq })
-    };
-    Ok(incoming.iter().map(receipt).collect())
+    /// Messages that were held, and nobody wanted answered in time.
+    pub held: u64,
 }
 
 /// Confirms what is before `from`, and gives what waits from there on, `limit` at most, in the order
@@ -179,6 +91,7 @@ pub async fn fetch(
                 where tenant_id = $1
                     and seq < $2
                     and ciphertext is not null
+                    and held_for is null
             ),
             ahead as (
                 update mailboxes
@@ -193,6 +106,7 @@ pub async fn fetch(
             where tenant_id = $1
                 and seq >= $2
                 and ciphertext is not null
+                and held_for is null
             order by seq
             limit $3"#,
             tenant.as_str(),
@@ -221,6 +135,7 @@ async fn last(db: &mut PgConnection, tenant: &TenantId, count: i64) -> Result<i6
         from updates
         where tenant_id = $1
             and ciphertext is not null
+            and held_for is null
         order by seq desc
         offset $2
         limit 1",
@@ -237,7 +152,8 @@ pub async fn waiting_since(store: &Store, since: Timestamp) -> Result<Vec<Tenant
             "select distinct tenant_id
             from updates
             where received_at >= $1
-                and ciphertext is not null",
+                and ciphertext is not null
+                and held_for is null",
             since.to_sqlx() as _
         )
         .fetch_all(db)
@@ -254,14 +170,15 @@ pub async fn waiting_since(store: &Store, since: Timestamp) -> Result<Vec<Tenant
     found.await?.into_iter().map(parse).collect()
 }
 
-/// How many updates of a tenant wait.
+/// How many updates of a tenant wait for its pod.
 pub async fn count(store: &Store, tenant: &TenantId) -> Result<u64, Error> {
     let count = store.run(async |db| {
         let count = query_scalar!(
             r#"select count(*) as "count!"
             from updates
             where tenant_id = $1
-                and ciphertext is not null"#,
+                and ciphertext is not null
+                and held_for is null"#,
             tenant.as_str()
         );
         Ok(count.fetch_one(db).await?)
@@ -273,11 +190,13 @@ pub async fn count(store: &Store, tenant: &TenantId) -> Result<u64, Error> {
 pub async fn prune(store: &Store, now: Timestamp) -> Result<Pruned, Error> {
     store
         .run(async |db| {
+            let held = held::prune(db, now - WAITS, now).await?;
             let expired = query!(
                 "update updates
                 set confirmed_at = $2, data_key = null, nonce = null, ciphertext = null
                 where received_at < $1
-                    and ciphertext is not null",
+                    and ciphertext is not null
+                    and held_for is null",
                 (now - WAITS).to_sqlx() as _,
                 now.to_sqlx() as _,
             );
@@ -287,7 +206,7 @@ pub async fn prune(store: &Store, now: Timestamp) -> Result<Pruned, Error> {
                 (now - KNOWN).to_sqlx() as _,
             );
             forgotten.execute(db).await?;
-            Ok(Pruned { expired })
+            Ok(Pruned { expired, held })
         })
         .await
 }

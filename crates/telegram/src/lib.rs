@@ -19,6 +19,7 @@
 //! | fetches what a text links to, for a preview | previews are off, whatever the client says |
 //! | shows addresses in links and buttons | stay: the person sees them and decides |
 //! | opens pages with the person's data (`login_url`, `web_app`, `url` of an answer to a button) | refused |
+//! | brings us what buttons say, ours too | buttons that say what ours say are refused |
 //! | takes the bot's text to other chats (`switch_inline_query`, inline mode, stories) | refused |
 //! | shows the bot's name, picture, texts and commands to anybody | refused, but commands of one chat |
 //! | publishes stickers | refused |
@@ -43,7 +44,8 @@ pub use error::Error;
 pub use method::{LISTED, METHODS, Method, Rule};
 pub use params::Params;
 pub use refusal::Refusal;
-pub use update::{Chat, ChatKind, Kind, Update, User};
+pub use shape::RESERVED;
+pub use update::{Chat, ChatKind, Kind, Press, Update, User};
 
 #[cfg(fuzzing)]
 pub mod fuzz;

@@ -30,6 +30,9 @@ pub enum Refusal {
     /// Media that is neither uploaded nor a `file_id`.
     #[error("Bad Request: {0} must be an upload or a file_id")]
     Media(String),
+    /// The data of a button that begins as those of our own do.
+    #[error("Bad Request: {0} begins with a reserved word")]
+    Reserved(String),
     /// A file that no parameter mentions.
     #[error("Bad Request: no parameter refers to the file {0}")]
     File(String),

@@ -4,11 +4,16 @@ use serde_json::{Map, Value};
 
 use crate::{ChatId, Refusal};
 
+/// What the data of our own buttons begin with: those of no pod do.
+pub const RESERVED: &str = "openclaw-cloud:";
+
 /// The form of a value. What has no form here is refused.
 #[derive(Debug)]
 pub(crate) enum Shape {
     /// A text, a number or a truth value.
     Scalar,
+    /// What a button says when it is pressed.
+    Data,
     /// The number of a chat or of a user.
     Chat,
     /// A file.
@@ -25,7 +30,7 @@ pub(crate) enum Shape {
     Preview,
 }
 
-use Shape::{Chat, Either, File, List, Many, Object, Preview, Scalar};
+use Shape::{Chat, Data, Either, File, List, Many, Object, Preview, Scalar};
 
 static SCALARS: Shape = List(&Scalar);
 
@@ -60,7 +65,7 @@ static BUTTON: Shape = Object(&[
     ("style", Scalar),
     ("icon_custom_emoji_id", Scalar),
     ("url", Scalar),
-    ("callback_data", Scalar),
+    ("callback_data", Data),
     ("copy_text", Object(&[("text", Scalar)])),
 ]);
 
@@ -170,9 +175,12 @@ impl Shape {
         walk: &mut Walk<'_>,
     ) -> Result<(), Refusal> {
         match (self, value) {
+            (Data, Value::String(text)) if text.starts_with(RESERVED) => {
+                Err(Refusal::Reserved(path.to_owned()))
+            }
             (Preview, _)
-            | (Scalar | Either(_), Value::String(_))
-            | (Scalar, Value::Number(_) | Value::Bool(_)) => Ok(()),
+            | (Scalar | Data | Either(_), Value::String(_))
+            | (Scalar | Data, Value::Number(_) | Value::Bool(_)) => Ok(()),
             (Chat, value) => match ChatId::read(value) {
                 Some(chat) if (walk.allowed)(chat) => Ok(()),
                 _ => Err(Refusal::Chat(path.to_owned())),
@@ -284,6 +292,8 @@ mod tests {
             |button: Value| check("reply_markup", &json!({"inline_keyboard": [[button]]}));
         assert!(buttons(json!({"text": "a", "url": "https://x"})).is_ok());
         assert!(buttons(json!({"text": "a", "callback_data": "b"})).is_ok());
+        let ours = buttons(json!({"text": "a", "callback_data": format!("{RESERVED}drop:1")}));
+        assert!(matches!(ours, Err(Refusal::Reserved(_))), "{ours:?}");
         for way in ["web_app", "login_url", "switch_inline_query", "pay", "callback_game"] {
             assert!(buttons(json!({"text": "a", way: "x"})).is_err(), "{way}");
         }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Deserializer, de};
 use serde_json::value::RawValue;
 
-use crate::ChatId;
+use crate::{ChatId, Message};
 
 /// What the relay knows of an update.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +18,18 @@ pub struct Update {
     pub kind: Kind,
     /// The text or the caption of a message, or the data of the button that was pressed.
     pub text: Option<String>,
+    /// The button that was pressed, if it is that.
+    pub press: Option<Press>,
+}
+
+/// A button that was pressed.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Press {
+    /// What it is answered by.
+    pub id: String,
+    /// The message that it stands below, if that is known.
+    #[serde(default)]
+    pub message: Option<Message>,
 }
 
 /// A chat.
@@ -169,6 +181,7 @@ impl<'de> de::Visitor<'de> for Visitor {
         let mut id = None;
         let mut kind = Kind::Other("".into());
         let mut content = Content::default();
+        let mut press = None;
         while let Some(name) = map.next_key::<std::borrow::Cow<'_, str>>()? {
             if name == "update_id" {
                 id = Some(map.next_value()?);
@@ -177,6 +190,9 @@ impl<'de> de::Visitor<'de> for Visitor {
                 let raw: &RawValue = map.next_value()?;
                 // What is new to us, in a form that we do not know, is still an update.
                 content = serde_json::from_str(raw.get()).unwrap_or_default();
+                if kind == Kind::CallbackQuery {
+                    press = serde_json::from_str(raw.get()).ok();
+                }
             }
         }
         let id = id.ok_or_else(|| de::Error::missing_field("update_id"))?;
@@ -187,6 +203,7 @@ impl<'de> de::Visitor<'de> for Visitor {
             from: from.or(user),
             kind,
             text: text.or(caption).or(data),
+            press,
         })
     }
 }
@@ -221,8 +238,10 @@ mod tests {
     fn a_pressed_button_is_in_the_chat_of_its_message() {
         let update = parse(
             r#"{"callback_query":{"id":"1","from":{"id":5},"data":"yes",
-                "message":{"chat":{"id":-100,"type":"supergroup"}}},"update_id":8}"#,
+                "message":{"message_id":3,"chat":{"id":-100,"type":"supergroup"}}},"update_id":8}"#,
         );
+        let press = Press { id: "1".to_owned(), message: Some(Message { message_id: 3 }) };
+        assert_eq!(update.press, Some(press));
         assert_eq!(update.chat.unwrap().id.get(), -100);
         assert_eq!((update.kind, update.text.as_deref()), (Kind::CallbackQuery, Some("yes")));
     }

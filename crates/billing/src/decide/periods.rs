@@ -29,11 +29,10 @@ pub(super) fn periods(
     };
     let mut wanted = Vec::new();
     if starts_at < ends_at {
-        wanted.push(Wanted { starts_at, ends_at, limit: limit(tier, subject)? });
+        wanted.push(of_tier(tier, subject, starts_at, ends_at)?);
     }
     if lasts {
-        let limit = limit(next, subject)?;
-        wanted.push(Wanted { starts_at: ends_at, ends_at: month_after(ends_at), limit });
+        wanted.push(of_tier(next, subject, ends_at, month_after(ends_at))?);
     }
     Ok(wanted)
 }
@@ -50,6 +49,17 @@ fn complimentary(facts: Facts<'_>) -> (Timestamp, Timestamp) {
         Some(period) => (period.starts_at, period.ends_at),
         None => (now, month_after(now)),
     }
+}
+
+/// A period with what the tier allows.
+fn of_tier(
+    tier: TierId,
+    subject: Option<&Subscription>,
+    starts_at: Timestamp,
+    ends_at: Timestamp,
+) -> Result<Wanted, Problem> {
+    let messages = tier.get().messages_per_month.most();
+    Ok(Wanted { starts_at, ends_at, limit: limit(tier, subject)?, messages })
 }
 
 /// Tokens of a month.

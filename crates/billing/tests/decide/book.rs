@@ -7,7 +7,7 @@ use oc_billing::decide::{Facts, Policy, decide};
 use oc_domain::{AccountId, Locale};
 use oc_store::{
     outbox::Notice,
-    periods::{Period, PeriodChange, plan},
+    periods::{Period, PeriodChange, Wanted, plan},
     reviews::{KnownTenant, Remembered, Review},
 };
 use oc_stripe::Standing;
@@ -125,14 +125,14 @@ impl Book {
     fn period(&mut self, change: PeriodChange) {
         match change {
             PeriodChange::Delete { id } => self.periods.retain(|period| period.id != id),
-            PeriodChange::Update { id, ends_at, limit } => {
+            PeriodChange::Update { id, ends_at, limit, messages } => {
                 let period = self.periods.iter_mut().find(|period| period.id == id).unwrap();
-                (period.ends_at, period.limit) = (ends_at, limit);
+                (period.ends_at, period.limit, period.messages) = (ends_at, limit, messages);
             }
             PeriodChange::Insert(wanted) => {
                 let id = self.periods.iter().map(|period| period.id).max().unwrap_or(0) + 1;
-                let (starts_at, ends_at) = (wanted.starts_at, wanted.ends_at);
-                self.periods.push(Period { id, starts_at, ends_at, limit: wanted.limit, used: 0 });
+                let Wanted { starts_at, ends_at, limit, messages } = wanted;
+                self.periods.push(Period { id, starts_at, ends_at, limit, used: 0, messages });
             }
         }
         self.periods.sort_by_key(|period| period.starts_at);

@@ -1,6 +1,8 @@
 //! The table of statuses, line by line.
 
+use oc_domain::TierId;
 use oc_sandbox::stripe::{Card, CheckoutCard, Exhausted, Settings};
+use oc_store::periods::Period;
 
 use crate::{
     book::Book,
@@ -43,9 +45,12 @@ impl Case {
     }
 
     fn limit(&self) -> Option<u64> {
+        self.current().map(|period| period.limit)
+    }
+
+    fn current(&self) -> Option<&Period> {
         let now = time(self.shop.engine.now());
-        let current = |one: &&oc_store::periods::Period| one.starts_at <= now && now < one.ends_at;
-        self.book.periods.iter().find(current).map(|period| period.limit)
+        self.book.periods.iter().find(|one| one.starts_at <= now && now < one.ends_at)
     }
 }
 
@@ -103,6 +108,39 @@ fn an_upgrade_raises_the_limit_within_the_period_and_a_downgrade_waits() {
     assert_eq!(case.book.periods[1].limit, 1_000_000, "from the next period on");
     case.wait(30 * DAY);
     assert_eq!((case.limit(), case.book.files[TENANT].0.as_str()), (Some(1_000_000), "starter"));
+}
+
+#[test]
+fn messages_are_limited_where_the_tier_counts_them() {
+    for (tier, messages) in [
+        (TierId::Starter, None),
+        (TierId::Pro, None),
+        (TierId::Team, None),
+        (TierId::Individual, Some(1_000)),
+        (TierId::Business, Some(10_000)),
+        (TierId::Enterprise, None),
+    ] {
+        let shop = Shop::new(Settings::default());
+        let mut case = Case { shop, book: Book::new() };
+        case.book.remembered.complimentary = Some(tier);
+        case.review();
+        let made: Vec<_> = case.book.periods.iter().map(|period| period.messages).collect();
+        assert_eq!(made, [messages, messages], "{tier}");
+    }
+}
+
+#[test]
+fn messages_are_limited_from_an_upgrade_on_and_until_a_downgrades_period() {
+    let mut case = Case::new(Exhausted::Canceled, CheckoutCard::Works);
+    let messages = |case: &Case| case.current().unwrap().messages;
+    assert_eq!(messages(&case), None);
+    case.wait(DAY);
+    case.take(&Step::Upgrade(2));
+    assert_eq!(messages(&case), Some(10_000));
+    case.take(&Step::Downgrade(0));
+    assert_eq!((messages(&case), case.book.periods[1].messages), (Some(10_000), None));
+    case.wait(31 * DAY);
+    assert_eq!(messages(&case), None);
 }
 
 #[test]

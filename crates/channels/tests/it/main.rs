@@ -12,6 +12,7 @@ mod crash;
 mod files;
 mod journey;
 mod load;
+mod metering;
 mod notices;
 mod outages;
 mod people;

@@ -16,6 +16,8 @@ pub struct Wanted {
     pub ends_at: Timestamp,
     /// Tokens that may be used.
     pub limit: u64,
+    /// Messages that may be counted; none where they are not.
+    pub messages: Option<u64>,
 }
 
 /// One step; no two periods overlap after any of them.
@@ -26,7 +28,7 @@ pub enum PeriodChange {
         /// Which one.
         id: i64,
     },
-    /// A period ends at another time, or gets another limit. It keeps its key and its start, and so
+    /// A period ends at another time, or gets other limits. It keeps its key and its start, and so
     /// what was charged and reserved.
     Update {
         /// Which one.
@@ -35,6 +37,8 @@ pub enum PeriodChange {
         ends_at: Timestamp,
         /// Tokens that may be used.
         limit: u64,
+        /// Messages that may be counted; none where they are not.
+        messages: Option<u64>,
     },
     /// A period is new.
     Insert(Wanted),
@@ -68,18 +72,18 @@ pub fn plan(
     let mut longer: Vec<PeriodChange> = Vec::new();
     for period in existing {
         let held = holders.iter().find(|(id, _)| *id == period.id);
-        let (ends_at, limit) = match held {
-            Some((_, one)) => (one.ends_at, one.limit),
+        let (ends_at, limit, messages) = match held {
+            Some((_, one)) => (one.ends_at, one.limit, one.messages),
             None if period.starts_at > now => {
                 changes.push(PeriodChange::Delete { id: period.id });
                 continue;
             }
-            None => (cut(period, &inserted, now), period.limit),
+            None => (cut(period, &inserted, now), period.limit, period.messages),
         };
-        let update = PeriodChange::Update { id: period.id, ends_at, limit };
+        let update = PeriodChange::Update { id: period.id, ends_at, limit, messages };
         if ends_at > period.ends_at {
             longer.push(update);
-        } else if (ends_at, limit) != (period.ends_at, period.limit) {
+        } else if (ends_at, limit, messages) != (period.ends_at, period.limit, period.messages) {
             changes.push(update);
         }
     }
@@ -93,7 +97,7 @@ fn running(wanted: &[Wanted], now: Timestamp) -> Result<Vec<Wanted>, Error> {
     let round = |one: &Wanted| Wanted {
         starts_at: rounded(one.starts_at),
         ends_at: rounded(one.ends_at),
-        limit: one.limit,
+        ..*one
     };
     let mut wanted: Vec<Wanted> = wanted.iter().map(round).collect();
     wanted.sort_by_key(|one| one.starts_at);

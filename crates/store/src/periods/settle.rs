@@ -5,7 +5,7 @@ use jiff_sqlx::{Timestamp as SqlTimestamp, ToSqlx};
 use oc_domain::AccountId;
 use sqlx::{PgConnection, query, query_as};
 
-use super::{Period, PeriodChange, Row, Wanted, plan, tokens};
+use super::{Period, PeriodChange, Row, Wanted, messages, plan, tokens};
 use crate::Error;
 
 /// Makes the periods of the account those `wanted` from `now` on; whether that changed anything.
@@ -35,7 +35,7 @@ async fn lock(
     let rows = query_as!(
         Row,
         r#"select id, starts_at as "starts_at: SqlTimestamp", ends_at as "ends_at: SqlTimestamp",
-            token_limit, used_tokens
+            token_limit, used_tokens, message_limit
         from periods
         where account_id = $1
             and ends_at > $2
@@ -56,24 +56,28 @@ async fn carry_out(
         PeriodChange::Delete { id } => {
             query!("delete from periods where id = $1", id).execute(db).await?;
         }
-        PeriodChange::Update { id, ends_at, limit } => {
+        PeriodChange::Update { id, ends_at, limit, messages: most } => {
             query!(
-                "update periods set ends_at = $2, token_limit = $3 where id = $1",
+                "update periods
+                set ends_at = $2, token_limit = $3, message_limit = $4
+                where id = $1",
                 id,
                 ends_at.to_sqlx() as _,
                 tokens(*limit)?,
+                messages(*most),
             )
             .execute(db)
             .await?;
         }
-        PeriodChange::Insert(Wanted { starts_at, ends_at, limit }) => {
+        PeriodChange::Insert(Wanted { starts_at, ends_at, limit, messages: most }) => {
             query!(
-                "insert into periods (account_id, starts_at, ends_at, token_limit)
-                values ($1, $2, $3, $4)",
+                "insert into periods (account_id, starts_at, ends_at, token_limit, message_limit)
+                values ($1, $2, $3, $4, $5)",
                 account.as_str(),
                 starts_at.to_sqlx() as _,
                 ends_at.to_sqlx() as _,
                 tokens(*limit)?,
+                messages(*most),
             )
             .execute(db)
             .await?;

@@ -32,7 +32,7 @@ pub async fn load(
                 'periods', array(
                     select jsonb_build_object(
                         'id', id, 'starts_at', starts_at, 'ends_at', ends_at,
-                        'limit', token_limit, 'used', used_tokens
+                        'limit', token_limit, 'used', used_tokens, 'messages', message_limit
                     )
                     from periods
                     where account_id = $1

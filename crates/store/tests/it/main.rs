@@ -9,6 +9,7 @@ mod inbox;
 mod keys;
 mod leader;
 mod ledger;
+mod metering;
 mod migrating;
 mod notices;
 mod operating;

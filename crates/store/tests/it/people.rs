@@ -33,7 +33,12 @@ async fn full(store: &Store) -> AccountId {
     let review = Review {
         agents: None,
         subscriptions: vec![subscription("sub_1")],
-        periods: vec![Wanted { starts_at: now(), ends_at: now() + 720.hours(), limit: 50 }],
+        periods: vec![Wanted {
+            starts_at: now(),
+            ends_at: now() + 720.hours(),
+            limit: 50,
+            messages: None,
+        }],
         tenants: ["c-one", "c-two"].map(new_tenant).into(),
         changes: vec![change("c-one", "/spec/state", Some(json!("active")))],
         notices: vec![notice("welcome", "told"), notice("welcome", "to be told")],

@@ -21,11 +21,17 @@ fn day(offset: i64) -> Timestamp {
 }
 
 fn wanted(from: i64, to: i64, limit: u64) -> Wanted {
-    Wanted { starts_at: day(from), ends_at: day(to), limit }
+    Wanted { starts_at: day(from), ends_at: day(to), limit, messages: messages(limit) }
+}
+
+/// Some tiers count messages.
+fn messages(limit: u64) -> Option<u64> {
+    (limit % 2 == 1).then_some(limit * 100)
 }
 
 fn period(id: i64, from: i64, to: i64) -> Period {
-    Period { id, starts_at: day(from), ends_at: day(to), limit: 5, used: 0 }
+    let (starts_at, ends_at) = (day(from), day(to));
+    Period { id, starts_at, ends_at, limit: 5, used: 0, messages: messages(5) }
 }
 
 /// What is there once a plan is carried out; the rules hold after each of its steps.
@@ -38,14 +44,14 @@ fn carried_out(existing: &[Period], changes: &[PeriodChange], today: i64) -> Vec
                 let gone = periods.remove(gone);
                 assert!(gone.starts_at > day(today) && gone.used == 0, "{gone:?}");
             }
-            PeriodChange::Update { id, ends_at, limit } => {
+            PeriodChange::Update { id, ends_at, limit, messages } => {
                 let period = periods.iter_mut().find(|period| period.id == *id).unwrap();
-                (period.ends_at, period.limit) = (*ends_at, *limit);
+                (period.ends_at, period.limit, period.messages) = (*ends_at, *limit, *messages);
             }
-            PeriodChange::Insert(Wanted { starts_at, ends_at, limit }) => {
+            PeriodChange::Insert(wanted) => {
                 let id = periods.iter().map(|period| period.id).max().unwrap_or_default() + 1;
-                let (starts_at, ends_at, limit) = (*starts_at, *ends_at, *limit);
-                periods.push(Period { id, starts_at, ends_at, limit, used: 0 });
+                let Wanted { starts_at, ends_at, limit, messages } = *wanted;
+                periods.push(Period { id, starts_at, ends_at, limit, used: 0, messages });
             }
         }
         periods.sort_by_key(|period| period.starts_at);
@@ -56,17 +62,22 @@ fn carried_out(existing: &[Period], changes: &[PeriodChange], today: i64) -> Vec
     periods
 }
 
-/// The limit of the period at `at`.
-fn limit_at(periods: &[Period], at: Timestamp) -> Option<u64> {
+/// The limits of the period at `at`.
+fn limits_at(periods: &[Period], at: Timestamp) -> Option<(u64, Option<u64>)> {
     let found = periods.iter().find(|period| period.starts_at <= at && at < period.ends_at);
-    found.map(|period| period.limit)
+    found.map(|period| (period.limit, period.messages))
 }
 
 #[test]
 fn renewal_upgrade_and_end_are_the_least_change() {
     let current = period(1, -10, 20);
     let next = period(2, 20, 50);
-    let update = |id, to, limit| PeriodChange::Update { id, ends_at: day(to), limit };
+    let update = |id, to, limit| PeriodChange::Update {
+        id,
+        ends_at: day(to),
+        limit,
+        messages: messages(limit),
+    };
     for (existing, wants, expected) in [
         // A sign-up, with the next one in advance.
         (
@@ -144,7 +155,7 @@ proptest! {
     ) {
         let existing: Vec<Period> = spans.iter().zip(used).zip(1..).map(|((span, used), id)| {
             let (from, to, limit) = *span;
-            let period = Period { limit, ..period(id, from, to) };
+            let period = Period { limit, messages: messages(limit), ..period(id, from, to) };
             // Sometimes also in the future: another clock is ahead of ours.
             Period { used: u64::from(used && from <= today + 1), ..period }
         }).collect();
@@ -157,7 +168,7 @@ proptest! {
         for days in 0..30 {
             let at = seen + (24 * days).hours() + 1.microsecond();
             let should = wants.iter().find(|one| one.starts_at <= at && at < one.ends_at);
-            prop_assert_eq!(limit_at(&periods, at), should.map(|one| one.limit));
+            prop_assert_eq!(limits_at(&periods, at), should.map(|one| (one.limit, one.messages)));
         }
         for begun in existing.iter().filter(|period| period.starts_at <= seen) {
             let kept = periods.iter().find(|period| period.id == begun.id).unwrap();
@@ -199,7 +210,7 @@ async fn reviewed(store: &Store, url: &str, account: &AccountId, today: i64, wan
     let done = reviews::commit(store, &review).await.unwrap();
     assert_eq!(done, reviews::Outcome::Committed { changes: 0, periods: !changes.is_empty() });
     let parts = |periods: &[Period]| -> Vec<_> {
-        let part = |one: &Period| (one.starts_at, one.ends_at, one.limit, one.used);
+        let part = |one: &Period| (one.starts_at, one.ends_at, one.limit, one.used, one.messages);
         periods.iter().map(part).collect()
     };
     assert_eq!(parts(&load(store, account).await.periods), parts(&expected));

@@ -21,12 +21,12 @@ use crate::support::{
 
 const KEY: &str = "one AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=\n";
 
-fn keys() -> KeyFile {
+pub(crate) fn keys() -> KeyFile {
     KEY.parse().unwrap()
 }
 
 /// A database with the tenants `c-0` and so on, each with a bot.
-async fn relay(count: i64) -> (Store, String, Vault) {
+pub(crate) async fn relay(count: i64) -> (Store, String, Vault) {
     let (store, url) = database().await;
     let one = customer(&store, "one").await;
     let ids: Vec<String> = (0..count).map(|number| format!("c-{number}")).collect();
@@ -39,20 +39,25 @@ async fn relay(count: i64) -> (Store, String, Vault) {
     (store, url, Vault::new(keys()))
 }
 
-async fn receive(store: &Store, vault: &Vault, incoming: &[Incoming]) -> Vec<Receipt> {
+pub(crate) async fn receive(store: &Store, vault: &Vault, incoming: &[Incoming]) -> Vec<Receipt> {
     updates::receive(store, vault, incoming, now()).await.unwrap()
 }
 
-async fn fetch(store: &Store, vault: &Vault, id: &TenantId, from: Offset) -> Vec<Waiting> {
+pub(crate) async fn fetch(
+    store: &Store,
+    vault: &Vault,
+    id: &TenantId,
+    from: Offset,
+) -> Vec<Waiting> {
     updates::fetch(store, vault, id, from, 100, now()).await.unwrap()
 }
 
-fn seqs(waiting: &[Waiting]) -> Vec<i64> {
+pub(crate) fn seqs(waiting: &[Waiting]) -> Vec<i64> {
     waiting.iter().map(|one| one.seq).collect()
 }
 
 fn new(seq: i64) -> Receipt {
-    Receipt::New { seq }
+    Receipt::New { seq, counted: false }
 }
 
 #[tokio::test]

@@ -30,7 +30,12 @@ async fn sign_up(store: &oc_store::Store) -> Review {
     };
     Review {
         subscriptions: vec![subscription("sub_1")],
-        periods: vec![Wanted { starts_at: now(), ends_at: now() + 720.hours(), limit: 5 }],
+        periods: vec![Wanted {
+            starts_at: now(),
+            ends_at: now() + 720.hours(),
+            limit: 5,
+            messages: None,
+        }],
         tenants: vec![new_tenant("c-1")],
         changes: vec![change("c-1", "/spec/state", Some(json!("active")))],
         notices: vec![notice("welcome", "welcome:sub_1")],
@@ -160,6 +165,7 @@ async fn reviews_and_the_ledger_do_not_wait_for_each_other_for_ever() {
                 starts_at: now() - 240.hours(),
                 ends_at: now() + 240.hours() + round.minutes(),
                 limit: 4000,
+                messages: None,
             };
             let review = Review {
                 agents: None,

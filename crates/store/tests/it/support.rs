@@ -234,5 +234,5 @@ pub(crate) fn chat(user: i64) -> Chat {
 
 pub(crate) fn update(id: &str, number: i64, update_id: i64) -> Incoming {
     let body = format!("{{\"update_id\":{update_id},\"message\":{{}}}}").into_bytes();
-    Incoming { tenant: tenant(id), number, update_id, body }
+    Incoming { tenant: tenant(id), number, update_id, metered: None, body }
 }

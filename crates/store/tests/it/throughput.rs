@@ -91,10 +91,7 @@ async fn a_review_costs_milliseconds() {
         let limit = round.cast_unsigned();
         let next = Review {
             subscriptions: vec![subscription("sub_1")],
-            periods: vec![
-                Wanted { starts_at: now(), ends_at: now() + 720.hours(), limit },
-                Wanted { starts_at: now() + 720.hours(), ends_at: now() + 1440.hours(), limit },
-            ],
+            periods: vec![wanted(0, limit), wanted(720, limit)],
             changes: vec![change("c-1", "/spec/state", Some(json!(state)))],
             notices: vec![notice("welcome", "welcome")],
             kinds: vec!["welcome".to_owned()],
@@ -107,4 +104,10 @@ async fn a_review_costs_milliseconds() {
     let rate = f64::from(i32::try_from(ROUNDS).unwrap()) / begun.elapsed().as_secs_f64();
     println!("{rate:.0} reviews a second, loaded and committed one after the other");
     assert!(rate > LEAST, "{rate}");
+}
+
+/// A month that begins so many hours from now.
+fn wanted(hours: i64, limit: u64) -> Wanted {
+    let starts_at = now() + hours.hours();
+    Wanted { starts_at, ends_at: starts_at + 720.hours(), limit, messages: Some(1000) }
 }

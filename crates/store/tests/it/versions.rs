@@ -6,7 +6,7 @@ use oc_testkit::Postgres;
 use crate::support::{connect, now, sql};
 
 /// What stands in the tables that a migration has made, as its release wrote it.
-const ROWS: [&str; 19] = [
+const ROWS: [&str; 20] = [
     "insert into accounts (id) values ('a-1'), ('a-2');
     insert into tenants (id, account_id, tier, locale, model, thinking, state, generation, updated_at)
     values ('c-1', 'a-1', 'pro', 'pt-BR', 'kimi-coding/k2p5', 'low', 'active', 3, '2026-01-01'),
@@ -49,6 +49,8 @@ const ROWS: [&str; 19] = [
         ('c-1', 7, 1, 5, now(), null, 1, 'x', 'x')",
     "insert into outbox (kind, dedup_key, account_id, payload, retry_at)
     values ('welcome', 'later', 'a-2', '{}', now())",
+    "update periods set message_limit = 5;
+    insert into message_counts (period_id, used) select id, 1 from periods",
 ];
 
 /// Columns, constraints, indexes and triggers.

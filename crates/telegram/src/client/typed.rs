@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
-use serde_json::{json, value::RawValue};
+use serde_json::{Value, json, value::RawValue};
 
 use super::{ANSWER, Client};
 use crate::{ChatId, Error};
@@ -21,7 +21,7 @@ pub struct Bot {
 }
 
 /// A message that was sent.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub struct Message {
     /// Its number in its chat.
     pub message_id: i64,
@@ -107,6 +107,59 @@ impl Client {
             params.insert("parse_mode".to_owned(), "HTML".into());
         }
         self.typed(token, "sendMessage", &params, ANSWER).await
+    }
+
+    /// Sends a text with a row of buttons below it, each a label and what it says when it is pressed:
+    /// 1 to 64 bytes.
+    pub async fn ask(
+        &self,
+        token: &SecretString,
+        chat: ChatId,
+        text: &str,
+        buttons: &[(String, String)],
+    ) -> Result<Message, Error> {
+        let button =
+            |(label, data): &(String, String)| json!({ "text": label, "callback_data": data });
+        let row: Vec<Value> = buttons.iter().map(button).collect();
+        let params = json!({
+            "chat_id": chat, "text": text, "link_preview_options": { "is_disabled": true },
+            "reply_markup": { "inline_keyboard": [row] },
+        });
+        self.typed(token, "sendMessage", &params, ANSWER).await
+    }
+
+    /// Shows whoever has pressed a button a text of at most 200 characters.
+    pub async fn answer_press(
+        &self,
+        token: &SecretString,
+        id: &str,
+        text: &str,
+    ) -> Result<(), Error> {
+        let params = json!({ "callback_query_id": id, "text": text });
+        let _: bool = self.typed(token, "answerCallbackQuery", &params, ANSWER).await?;
+        Ok(())
+    }
+
+    /// Takes the buttons from a message that the bot has sent, and gives it another text, if there
+    /// is one.
+    pub async fn close(
+        &self,
+        token: &SecretString,
+        chat: ChatId,
+        message: Message,
+        text: Option<&str>,
+    ) -> Result<(), Error> {
+        let mut params = json!({ "chat_id": chat, "message_id": message.message_id });
+        let method = match (text, params.as_object_mut()) {
+            (Some(text), Some(params)) => {
+                params.insert("text".to_owned(), text.into());
+                params.insert("link_preview_options".to_owned(), json!({ "is_disabled": true }));
+                "editMessageText"
+            }
+            _ => "editMessageReplyMarkup",
+        };
+        let _: Message = self.typed(token, method, &params, ANSWER).await?;
+        Ok(())
     }
 
     /// Where a file can be fetched.
