@@ -4,7 +4,6 @@ use std::{
     env,
     ffi::OsStr,
     fs,
-    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::atomic::{AtomicU32, Ordering},
     thread::sleep,
@@ -12,7 +11,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, anyhow, ensure};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, geteuid, kill_process};
 use tokio::{process::Command, sync::OnceCell};
 
 use crate::{
@@ -60,7 +59,7 @@ impl Postgres {
         let programs = programs(&env::var_os("PATH").unwrap_or_default(), Path::new(DEBIAN))?;
         // An immediate shutdown: killed, Postgres leaves a segment of shared memory behind.
         let mut group = group.farewell(Signal::QUIT);
-        if fs::metadata(group.directory())?.uid() == 0 {
+        if geteuid().is_root() {
             // Postgres refuses to be root.
             group = group.run_as(User::find(&["postgres", "nobody"])?)?;
         }

@@ -47,6 +47,18 @@ async fn a_killed_postgres_comes_back_with_what_was_committed_and_later_leaves_n
 }
 
 #[tokio::test]
+async fn a_postgres_in_a_kept_folder_begins_again_with_what_it_had() {
+    let folder = tempfile::tempdir().unwrap();
+    for (statements, answer) in
+        [("create table t (a int); insert into t values (42)", ""), ("select a from t", "42")]
+    {
+        let server = Postgres::start_in(folder.path()).await.unwrap();
+        let url = server.named_database("kept").await.unwrap();
+        assert_eq!(server.execute(&url, statements).await.unwrap(), answer);
+    }
+}
+
+#[tokio::test]
 async fn a_killed_redis_keeps_its_data_only_if_it_is_durable() {
     for (durable, kept) in [(true, "$2\r\n42\r\n"), (false, "$-1\r\n")] {
         let mut server = Redis::start(RedisOptions { durable }).await.unwrap();
