@@ -34,9 +34,9 @@ pub struct Change {
     pub trace: String,
     /// The subject line after the tenant's id, as `tier pro, state active`; no personal data.
     pub reason: String,
-    /// The tip that this change was last attempted on, as the callback of
+    /// The first tip that this change was attempted on, as the callback of
     /// [`Fleet::apply`](crate::Fleet::apply) was told; set for a change that may have been pushed
-    /// by a call that did not return its outcome.
+    /// by a call that did not return its outcome. The first: its commit may be anywhere since.
     pub attempted: Option<Oid>,
 }
 

@@ -80,9 +80,9 @@ impl Fleet {
     /// Puts `changes` on the remote's branch in their order, one commit each, and returns what
     /// became of each of them.
     ///
-    /// `before_push` is awaited with the tip before every push: once it has noted the tip as each
-    /// change's [`Change::attempted`] in a place that survives, no crash makes a change twice. Its
-    /// error ends the call, and nothing more is pushed.
+    /// `before_push` is awaited with the tip before every push: once it has noted the tip in a place
+    /// that survives, as [`Change::attempted`] of each change that has none yet, no crash makes a change
+    /// twice. Its error ends the call, and nothing more is pushed.
     ///
     /// On an error, all of the commits are on the branch or none is: the next call, given the noted
     /// tips, finds out.
