@@ -10,8 +10,10 @@ async fn the_program_migrates_shows_and_says_by_its_exit_code_what_is_wrong() {
     let environment = BTreeMap::from([("DATABASE_URL", url.as_str())]);
     let (code, text) = oc_store(&["status"], &environment);
     assert!(code == 0 && text.starts_with("pending  20261121100000  create tenants"), "{text}");
+    let pending = text.lines().filter(|line| line.starts_with("pending")).count();
     let (code, text) = oc_store(&["migrate"], &environment);
-    assert!(code == 0 && text.contains("19 of the migrations were pending"), "{code} {text}");
+    let said = format!("{pending} of the migrations were pending");
+    assert!(code == 0 && pending > 19 && text.contains(&said), "{code} {text}");
     let (code, text) = oc_store(&["status", "--json"], &environment);
     let list: serde_json::Value = serde_json::from_str(&text).unwrap();
     assert!(code == 0 && list[14]["state"] == "applied", "{text}");
