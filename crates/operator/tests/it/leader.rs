@@ -19,7 +19,7 @@ use oc_testkit::wait_for;
 use serde_json::json;
 use tokio::time::{sleep, timeout};
 
-use crate::support::{phase, running, setup, spec, tail};
+use crate::support::{SOON, phase, running, setup, spec, tail};
 
 const METRIC: &str = "openclaw_operator_leader";
 
@@ -103,7 +103,7 @@ async fn the_other_replica_takes_over_and_never_before_the_first_one_has_ended()
     sleep(Duration::from_secs(1)).await;
     let ends = oc_sandbox::signal(stack.services[first].pid(), "TERM");
     ends.unwrap();
-    works(&stack, &id, Duration::from_secs(3)).await;
+    works(&stack, &id, Duration::from_secs(10)).await;
     watch.end();
     assert!(stack.services[first].drain().await.is_ok());
     stack.restart(first).await.unwrap();
@@ -112,7 +112,7 @@ async fn the_other_replica_takes_over_and_never_before_the_first_one_has_ended()
 
     let watch = Watch::begin(&stack);
     stack.services[second].kill().unwrap();
-    works(&stack, &id, Duration::from_secs(15)).await;
+    works(&stack, &id, SOON).await;
     sleep(Duration::from_secs(1)).await;
     watch.end();
     stack.restart(second).await.unwrap();
@@ -121,10 +121,10 @@ async fn the_other_replica_takes_over_and_never_before_the_first_one_has_ended()
     // One that hangs has to notice that it does not lead any more.
     let watch = Watch::begin(&stack);
     oc_sandbox::signal(stack.services[first].pid(), "STOP").unwrap();
-    works(&stack, &id, Duration::from_secs(15)).await;
+    works(&stack, &id, SOON).await;
     watch.end();
     oc_sandbox::signal(stack.services[first].pid(), "CONT").unwrap();
-    wait_for(Duration::from_secs(5), "it to have noticed", async || {
+    wait_for(Duration::from_secs(15), "it to have noticed", async || {
         Ok((!leads(&stack.services[first].admin).await).then_some(()))
     })
     .await
@@ -142,7 +142,7 @@ async fn away(stack: &mut Stack, id: &TenantId) {
     sleep(Duration::from_secs(10)).await;
     stack.cluster.restart_api_server().await.unwrap();
     phase(stack, id, Phase::Suspended).await;
-    works(stack, id, Duration::from_secs(5)).await;
+    works(stack, id, Duration::from_secs(15)).await;
     watch.end();
     let pids: Vec<u32> = stack.services.iter().map(oc_sandbox::Service::pid).collect();
     assert!(pids.iter().all(|pid| std::path::Path::new(&format!("/proc/{pid}")).exists()));
