@@ -116,9 +116,8 @@ pub async fn requests(
 }
 
 /// Forgets the people of an account: its members, its tenants' bots, chats and messages, their secrets
-/// with their keys, whose
-/// customer of Stripe's it is, and what notices said. What stays has ids alone: the ledger, periods,
-/// subscriptions, events, the log.
+/// with their keys, whose customer of Stripe's it is, and what notices said. What stays has ids alone:
+/// the ledger, periods, subscriptions, events, the log.
 ///
 /// [`Error::InUse`], and nothing is done, while a subscription has not ended or a tenant is not to
 /// be deleted. Repeating it changes nothing.
