@@ -89,6 +89,13 @@ pub struct Place {
     pub(crate) id: StreamId,
 }
 
+impl Place {
+    /// The run id of the process.
+    pub fn process(&self) -> &str {
+        &self.run_id
+    }
+}
+
 /// A stream id as a number, comparable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct StreamId {

@@ -6,8 +6,9 @@
 //!
 //! 1. [`Stage::Met`]: it is there. It stops its consumer, so that nothing is written to the ledger.
 //! 2. [`Stage::Resting`]. It brings back its settlements ([`Session::replay`]) that the process does
-//!    not have, see [`Joined::has_lost`]; where Redis has lost everything and counts from the ledger,
-//!    those that are not in the ledger. Of a settlement without an answer [`Session::find`] knows
+//!    not have, see [`Joined::has_lost`]. Where Redis has lost a period's count, that begins again with
+//!    what the ledger has, and of what was booked before, now or in a later recovery, only that is
+//!    brought back which the ledger has not. Of a settlement without an answer [`Session::find`] knows
 //!    whether it counted.
 //! 3. [`Stage::Settled`]. It brings back its open reservations ([`Session::reopen`]). They come after
 //!    all settlements, since they may have what those gave back.
@@ -67,12 +68,6 @@ impl Joined {
         self.reached >= stage as u8
     }
 
-    /// Whether the process began with what the process `run_id` left, its last seconds excepted. If
-    /// not, its periods count from what the ledger says.
-    pub fn continues(&self, run_id: &str) -> bool {
-        self.earlier.iter().any(|(earlier, _)| earlier == run_id)
-    }
-
     /// Whether the process does not have what was at this place.
     pub fn has_lost(&self, place: &Place) -> bool {
         if place.run_id == self.run_id {
@@ -90,15 +85,35 @@ pub struct Session {
     epoch: Epoch,
 }
 
+/// What is brought back.
+#[derive(Clone, Copy, Debug)]
+pub struct Lost<'a> {
+    /// What was set aside.
+    pub reservation: &'a Reservation,
+    /// The process that has booked it, if one has: the last one that its proxy knew, or an earlier.
+    pub process: &'a str,
+    /// Whether the ledger has it, if that is known.
+    pub in_ledger: Option<bool>,
+}
+
 /// What became of what was to be brought back.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Brought<T> {
     /// It is back.
     Back(T),
-    /// It has been booked since.
+    /// It counts already: it has been booked since, or the period's count began with it.
     Closed,
-    /// [`Session::put_usage`] comes first.
-    UsageMissing,
+    /// Something comes first.
+    Needs(Need),
+}
+
+/// What Redis has to be told first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// It knows no usage of the period: [`Session::put_usage`].
+    Usage,
+    /// The period's count began with what the ledger had: [`Lost::in_ledger`].
+    Ledger,
 }
 
 impl Session {
@@ -137,42 +152,31 @@ impl Session {
     }
 
     /// Brings an open reservation back, with the output so far; it may be there.
-    pub async fn reopen(
-        &self,
-        reservation: &Reservation,
-        output: u64,
-    ) -> Result<Brought<()>, Error> {
+    pub async fn reopen(&self, lost: Lost<'_>, output: u64) -> Result<Brought<()>, Error> {
         let lease = self.connection.lease_ms();
         let answer = self.call(Script::Reopen, |command| {
-            describe(command, reservation);
-            command.arg(reservation.input).arg(reservation.amount).arg(output).arg(lease);
+            lost.describe(command);
+            let Reservation { input, amount, .. } = lost.reservation;
+            command.arg(input).arg(amount).arg(output).arg(lease);
         });
-        Ok(match answer.await? {
-            Value::Int(0) => Brought::UsageMissing,
-            Value::Int(1) => Brought::Closed,
-            _ => Brought::Back(()),
-        })
+        Brought::read(answer.await?, |_| Ok(()))
     }
 
     /// Brings a settlement back that the process does not have; gives its new place.
     pub async fn replay(
         &self,
-        reservation: &Reservation,
+        lost: Lost<'_>,
         settlement: &Settlement,
     ) -> Result<Brought<Place>, Error> {
         let json = serde_json::to_vec(settlement).map_err(|_| Error::Answer)?;
         let answer = self.call(Script::Replay, |command| {
-            describe(command, reservation);
+            lost.describe(command);
             command.arg(settlement.charged).arg(json);
         });
-        match answer.await? {
-            Value::Int(0) => Ok(Brought::UsageMissing),
-            Value::Int(_) => Ok(Brought::Closed),
-            value => {
-                let id: String = redis::from_redis_value(value).map_err(|_| Error::Answer)?;
-                Ok(Brought::Back(self.epoch.place(&id)))
-            }
-        }
+        Brought::read(answer.await?, |value| {
+            let id: String = redis::from_redis_value(value).map_err(|_| Error::Answer)?;
+            Ok(self.epoch.place(&id))
+        })
     }
 
     /// Which of `requests` have an event on the stream not older than `since_ms`, and where.
@@ -206,5 +210,24 @@ impl Session {
     /// The process, to be published.
     pub fn into_epoch(self) -> Epoch {
         self.epoch
+    }
+}
+
+impl Lost<'_> {
+    fn describe(&self, command: &mut redis::Cmd) {
+        describe(command, self.reservation);
+        let in_ledger = self.in_ledger.map_or("", |known| if known { "1" } else { "0" });
+        command.arg(self.process).arg(in_ledger);
+    }
+}
+
+impl<T> Brought<T> {
+    fn read(value: Value, back: impl FnOnce(Value) -> Result<T, Error>) -> Result<Self, Error> {
+        Ok(match value {
+            Value::Int(0) => Self::Needs(Need::Usage),
+            Value::Int(1) => Self::Closed,
+            Value::Int(2) => Self::Needs(Need::Ledger),
+            value => Self::Back(back(value)?),
+        })
     }
 }

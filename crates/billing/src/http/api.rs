@@ -164,7 +164,7 @@ pub(super) async fn tier(
     let Json(TierRequest { account, tier }) = body.map_err(invalid)?;
     is_for_sale(tier)?;
     let (stripe, key) = (&shared.reviewer.stripe, key(&headers)?);
-    let one = subscription(&shared.reviewer, &account).await?;
+    let one = live_subscription(&shared.reviewer, &account).await?;
     let effective = if tier.get().price_cents >= one.tier.get().price_cents {
         stripe.upgrade(&one, tier, &key).await?;
         Effective::Now
@@ -191,20 +191,25 @@ enum When {
     Undo,
 }
 
-/// Ends a subscription, or takes that back.
+/// Ends a subscription, or takes that back. To end one that has ended is no error: it may be asked
+/// again by who never heard the answer.
 pub(super) async fn cancel(
     State(shared): State<Arc<Shared>>,
     headers: HeaderMap,
     body: Body<CancelRequest>,
 ) -> Result<Json<Effective>, Problem> {
     let Json(CancelRequest { account, when }) = body.map_err(invalid)?;
-    let one = subscription(&shared.reviewer, &account).await?;
+    let one = latest_subscription(&shared.reviewer, &account).await?;
     let (cancel, effective) = match when {
         When::Now => (Cancel::Now, Effective::Now),
         When::PeriodEnd => (Cancel::AtPeriodEnd, Effective::At(one.period.1)),
         When::Undo => (Cancel::Undo, Effective::Now),
     };
-    shared.reviewer.stripe.cancel(&one, cancel, &key(&headers)?).await?;
+    if !one.status.is_final() {
+        shared.reviewer.stripe.cancel(&one, cancel, &key(&headers)?).await?;
+    } else if cancel != Cancel::Now {
+        return Err(no_subscription());
+    }
     look_again(&shared.reviewer, &account).await?;
     Ok(Json(effective))
 }
@@ -324,13 +329,27 @@ async fn load(reviewer: &Reviewer, account: &AccountId) -> Result<Remembered, Pr
     reviews::load(&reviewer.store, account, reviewer.clock.now()).await?.ok_or_else(missing)
 }
 
-async fn subscription(reviewer: &Reviewer, account: &AccountId) -> Result<Subscription, Problem> {
+async fn live_subscription(
+    reviewer: &Reviewer,
+    account: &AccountId,
+) -> Result<Subscription, Problem> {
+    let one = latest_subscription(reviewer, account).await?;
+    if one.status.is_final() { Err(no_subscription()) } else { Ok(one) }
+}
+
+/// The one that lives, or else the one that ended last.
+async fn latest_subscription(
+    reviewer: &Reviewer,
+    account: &AccountId,
+) -> Result<Subscription, Problem> {
     let known = load(reviewer, account).await?;
-    let nothing = || Problem::Conflict("the account has no subscription".to_owned());
-    let customer = known.customer.ok_or_else(nothing)?;
+    let customer = known.customer.ok_or_else(no_subscription)?;
     let standing = reviewer.stripe.standing(&customer).await?;
-    let live = subject(&standing.subscriptions).filter(|one| !one.status.is_final());
-    live.cloned().ok_or_else(nothing)
+    subject(&standing.subscriptions).cloned().ok_or_else(no_subscription)
+}
+
+fn no_subscription() -> Problem {
+    Problem::Conflict("the account has no subscription".to_owned())
 }
 
 /// Without waiting for the event.

@@ -3,7 +3,7 @@
 use jiff::ToSpan as _;
 use oc_domain::{TenantId, TierId};
 use oc_platform_token::Purpose;
-use oc_sandbox::billing::{Page, Stack};
+use oc_sandbox::billing::{INTERNAL, Page, Stack};
 use reqwest::redirect::Policy;
 use serde_json::{Value, json};
 
@@ -54,7 +54,7 @@ async fn an_upgrade_holds_at_once_and_within_the_period() {
     let customer = stack.customer(&page.account).unwrap();
     stack.at_stripe(&format!("card={customer}:declines")).unwrap();
     let body = json!({"account": page.account, "tier": "team"});
-    let asked = stack.ask(0, "/internal/tier", oc_sandbox::billing::INTERNAL, &body).await.unwrap();
+    let asked = stack.ask(0, "/internal/tier", INTERNAL, &body).await.unwrap();
     assert_eq!(asked.0, 402, "{}", asked.1);
     quiet(&stack).await;
     assert_eq!(said(&stack, &tenant, "tier"), "pro");
@@ -102,6 +102,20 @@ async fn an_end_with_the_period_comes_with_it() {
     catch_up(&stack);
     until(&stack, &tenant, "state", "suspended").await;
     assert_eq!(periods(&stack, &page.account).await, []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_end_at_once_may_be_asked_for_again() {
+    let (stack, page, tenant) = recent(TierId::Starter).await;
+    assert_eq!(cancel(&stack, &page, "now").await, json!("now"));
+    until(&stack, &tenant, "state", "suspended").await;
+    // By who never heard the answer.
+    assert_eq!(cancel(&stack, &page, "now").await, json!("now"));
+    for when in ["undo", "period_end"] {
+        let body = json!({"account": page.account, "when": when});
+        let asked = stack.ask(0, "/internal/cancel", INTERNAL, &body).await.unwrap();
+        assert_eq!(asked.0, 409, "{when}: {}", asked.1);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

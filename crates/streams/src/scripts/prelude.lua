@@ -45,6 +45,29 @@ local function open_reservation(request, tenant, account, period, model, input, 
   redis.call('ZADD', 'oc:leases', number(expires), request)
 end
 
+-- Where no usage of the period is known, it counts from here on, beginning with what the ledger has.
+local function begin_count(period, used)
+  local key = 'oc:u:' .. period
+  if redis.call('HSETNX', key, 'used', used) == 1 then redis.call('HSET', key, 'since', EPOCH) end
+end
+
+-- The number of a process that has written to this log; 0 of one whose data are lost.
+local function number_of(process)
+  if process == EPOCH then return math.huge end
+  local epochs = redis.call('LRANGE', 'oc:epochs', 0, -1)
+  for i = #epochs - 1, 1, -2 do
+    if epochs[i] == process then return i end
+  end
+  return 0
+end
+
+-- Whether the period's count began in a later process than `process`: then what that one had booked
+-- is part of the count if it was in the ledger by then.
+local function began_after(period, process)
+  local since = redis.call('HGET', 'oc:u:' .. period, 'since')
+  return since and number_of(since) > number_of(process)
+end
+
 -- Books `charged` of the quota and writes the usage event; both or none.
 local function book(request, tenant, account, period, model, charged, settlement)
   redis.call('HINCRBY', 'oc:u:' .. period, 'used', number(charged))
@@ -87,4 +110,14 @@ end
 
 local function is_closed(request)
   return redis.call('EXISTS', 'oc:closed:' .. request) == 1
+end
+
+-- What is missing to bring back a request that is not reserved: 0, the period's usage has to be loaded
+-- first; 2, whether it is in the ledger has to be known. 1 if nothing is to be brought back: the count
+-- began with it.
+local function missing(request, period, process, in_ledger)
+  if redis.call('EXISTS', 'oc:r:' .. request) == 1 then return nil end
+  if redis.call('HEXISTS', 'oc:u:' .. period, 'used') == 0 then return 0 end
+  if in_ledger == '0' or not began_after(period, process) then return nil end
+  return in_ledger == '1' and 1 or 2
 end

@@ -8,7 +8,7 @@ for i = 0, 1 do
   local id, starts, ends, limit, used = unpack(ARGV, 2 + 5 * i, 6 + 5 * i)
   if id then
     redis.call('HSET', key, 'id' .. i, id, 'starts' .. i, starts, 'ends' .. i, ends, 'limit' .. i, limit)
-    redis.call('HSETNX', 'oc:u:' .. id, 'used', used)
+    begin_count(id, used)
     -- Late settlements find it; a month later nobody asks.
     redis.call('PEXPIREAT', 'oc:u:' .. id, number(ends + 2678400000))
   end

@@ -1,2 +1,2 @@
 -- Gives a period the usage that the ledger has, where none is known. ARGV: period, usage
-return redis.call('HSETNX', 'oc:u:' .. ARGV[1], 'used', ARGV[2])
+begin_count(ARGV[1], ARGV[2])

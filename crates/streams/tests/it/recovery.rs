@@ -5,7 +5,7 @@ use std::time::Duration;
 use oc_domain::{RequestId, usage::Outcome};
 use oc_streams::{
     Connection, Error, Events, Ledger, Limits, Open, Place, Reservation, Settled, Verdict,
-    recovery::{Brought, Joined, Session, Stage},
+    recovery::{Brought, Joined, Lost, Need, Session, Stage},
 };
 use tokio::time::sleep;
 
@@ -57,7 +57,27 @@ fn reservation(name: &str, request: RequestId) -> Reservation {
 }
 
 async fn replay(session: &Session, settled: &Settled) -> Brought<Place> {
-    session.replay(&settled.reservation, &settled.settlement).await.unwrap()
+    replay_knowing(session, settled, None).await
+}
+
+async fn replay_knowing(
+    session: &Session,
+    Settled { place, reservation, settlement }: &Settled,
+    in_ledger: Option<bool>,
+) -> Brought<Place> {
+    let lost = Lost { reservation, process: place.process(), in_ledger };
+    session.replay(lost, settlement).await.unwrap()
+}
+
+/// Of a reservation that was open when the one before was settled.
+async fn reopen(
+    session: &Session,
+    reservation: &Reservation,
+    before: &Settled,
+    in_ledger: Option<bool>,
+) -> Brought<()> {
+    let lost = Lost { reservation, process: before.place.process(), in_ledger };
+    session.reopen(lost, 3).await.unwrap()
 }
 
 impl Bench {
@@ -171,8 +191,8 @@ async fn a_lost_tail_is_brought_back_and_nothing_twice() {
     // Once more, as after an error in the middle.
     assert_eq!(replay(&session, &late).await, Brought::Closed);
     through(&session, "p-0", &STAGES[2..3]).await;
-    assert_eq!(session.reopen(&reservation("tail", open), 3).await.unwrap(), Brought::Back(()));
-    assert_eq!(session.reopen(&reservation("tail", open), 3).await.unwrap(), Brought::Back(()));
+    assert_eq!(reopen(&session, &reservation("tail", open), &kept, None).await, Brought::Back(()));
+    assert_eq!(reopen(&session, &reservation("tail", open), &kept, None).await, Brought::Back(()));
     through(&session, "p-0", &STAGES[3..]).await;
     assert_eq!(bench.quota(1).await, (24, 20));
     assert_eq!(bench.redis::<u32>("HGET oc:t:c-tail open").await, 1);
@@ -196,19 +216,78 @@ async fn an_empty_redis_counts_from_the_ledger() {
     let session = session(&bench.proxy).await;
     let joined = through(&session, "p-0", &STAGES[..2]).await;
     assert!(joined.has_lost(&in_ledger.place) && joined.has_lost(&missing.place));
-    assert!(!joined.continues("any"));
-    assert_eq!(replay(&session, &missing).await, Brought::UsageMissing);
+    assert_eq!(replay(&session, &missing).await, Brought::Needs(Need::Usage));
     assert_eq!(
-        session.reopen(&reservation("empty", open), 0).await.unwrap(),
-        Brought::UsageMissing
+        reopen(&session, &reservation("empty", open), &missing, None).await,
+        Brought::Needs(Need::Usage)
     );
     session.put_usage(1, 7).await.unwrap();
     session.put_usage(1, 1_000_000).await.unwrap();
-    assert!(matches!(replay(&session, &missing).await, Brought::Back(_)));
-    session.reopen(&reservation("empty", open), 0).await.unwrap();
+    assert_eq!(replay(&session, &missing).await, Brought::Needs(Need::Ledger));
+    assert!(matches!(replay_knowing(&session, &missing, Some(false)).await, Brought::Back(_)));
+    assert_eq!(replay_knowing(&session, &in_ledger, Some(true)).await, Brought::Closed);
+    let open = reservation("empty", open);
+    assert_eq!(reopen(&session, &open, &missing, None).await, Brought::Needs(Need::Ledger));
+    assert_eq!(reopen(&session, &open, &missing, Some(true)).await, Brought::Closed);
+    assert_eq!(reopen(&session, &open, &missing, Some(false)).await, Brought::Back(()));
     through(&session, "p-0", &STAGES[2..]).await;
     assert_eq!(bench.quota(1).await, (15, 20));
     assert_eq!(bench.events().await, [two]);
+}
+
+/// Its proxy may still think of it as what Redis could lose.
+#[tokio::test]
+async fn what_a_count_began_with_is_not_added_by_a_later_recovery() {
+    let mut bench = Bench::durable(LIMITS).await;
+    let id = bench.customer("later", 1, 1_000).await;
+    let (one, two) = (bench.admit(&id, 10, 10).await, bench.admit(&id, 10, 10).await);
+    let in_ledger = bench.settle("later", one, 7).await;
+    let missing = bench.settle("later", two, 8).await;
+    bench.crash_empty().await;
+    let emptied = session(&bench.proxy).await;
+    through(&emptied, "p-0", &STAGES[..2]).await;
+    emptied.put_usage(1, 7).await.unwrap();
+    let back = replay_knowing(&emptied, &missing, Some(false)).await;
+    let Brought::Back(place) = back else { panic!("{back:?}") };
+    let moved = Settled { place, ..missing };
+    let mark = bench.mark().await;
+    through(&emptied, "p-0", &STAGES[2..]).await;
+    bench.ledger.publish(Some(emptied.into_epoch()));
+    bench.put_tenant(&tenant(&id, &account("later"))).await;
+    bench.put_periods(&account("later"), &[around_now(1, 1_000)]).await;
+    let three = bench.admit(&id, 10, 10).await;
+    let late = bench.settle("later", three, 9).await;
+    bench.crash_to(&mark).await;
+
+    let again = session(&bench.proxy).await;
+    let joined = through(&again, "p-0", &STAGES[..2]).await;
+    let lost = [&in_ledger, &moved, &late].map(|one| joined.has_lost(&one.place));
+    assert_eq!(lost, [true, false, true]);
+    assert_eq!(replay(&again, &in_ledger).await, Brought::Needs(Need::Ledger));
+    assert_eq!(replay_knowing(&again, &in_ledger, Some(true)).await, Brought::Closed);
+    // Booked after the count began: the ledger is not asked, it may have it and Redis has not.
+    assert!(matches!(replay_knowing(&again, &late, Some(true)).await, Brought::Back(_)));
+    through(&again, "p-0", &STAGES[2..]).await;
+    assert_eq!(bench.quota(1).await, (24, 0));
+}
+
+/// The ledger has what was booked after a count began, and Redis has lost both.
+#[tokio::test]
+async fn a_count_that_is_lost_begins_again_with_what_the_ledger_has_by_then() {
+    let mut bench = Bench::durable(LIMITS).await;
+    let mark = bench.mark().await;
+    let id = bench.customer("again", 1, 1_000).await;
+    let one = bench.admit(&id, 10, 10).await;
+    let one = bench.settle("again", one, 7).await;
+    bench.crash_to(&mark).await;
+    let session = session(&bench.proxy).await;
+    let joined = through(&session, "p-0", &STAGES[..2]).await;
+    assert!(joined.has_lost(&one.place));
+    assert_eq!(replay(&session, &one).await, Brought::Needs(Need::Usage));
+    session.put_usage(1, 7).await.unwrap();
+    assert_eq!(replay(&session, &one).await, Brought::Needs(Need::Ledger));
+    assert_eq!(replay_knowing(&session, &one, Some(true)).await, Brought::Closed);
+    assert_eq!(bench.quota(1).await, (7, 0));
 }
 
 #[tokio::test]
@@ -285,7 +364,7 @@ async fn a_proxy_that_comes_too_late_books_nothing_twice() {
     let joined = through(&late, "p-0", &STAGES[..2]).await;
     assert!(joined.has_lost(&ended.place));
     assert_eq!(replay(&late, &ended).await, Brought::Closed);
-    assert_eq!(late.reopen(&reservation("late", open), 0).await.unwrap(), Brought::Closed);
+    assert_eq!(reopen(&late, &reservation("late", open), &ended, None).await, Brought::Closed);
     assert_eq!(bench.proxy.settle(open, &measured(3)).await.unwrap(), None);
     assert_eq!(bench.quota(1).await, (20, 0));
     assert_eq!(bench.events().await.len(), 2);

@@ -112,6 +112,7 @@ impl Keeper {
         let run_id = session.epoch().run_id();
         let recovery = Recovery {
             session: &session,
+            before: known.map(|known| &*known.run_id),
             proxy: &self.proxy,
             alive: known.map_or(0, |known| known.alive),
             store: &self.store,
@@ -127,13 +128,12 @@ impl Keeper {
         // Closed means that there is no consumer any more.
         let _ = self.rest.resting.clone().wait_for(|resting| *resting).await;
         let joined = recovery.join(Stage::Resting).await?;
-        if let Some(known) = known {
-            let emptied = !joined.continues(&known.run_id);
-            recovery.bring_settlements(&joined, emptied).await?;
+        if known.is_some() {
+            recovery.bring_settlements(&joined).await?;
             recovery.join(Stage::Settled).await?;
-            recovery.bring_open(emptied).await?;
+            recovery.bring_open().await?;
             // Those that ended meanwhile.
-            recovery.bring_settlements(&joined, emptied).await?;
+            recovery.bring_settlements(&joined).await?;
         } else {
             // A registration that Redis may still lose would be missed in a recovery.
             sleep(DURABLE).await;

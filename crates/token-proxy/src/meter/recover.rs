@@ -10,8 +10,8 @@ use anyhow::Result;
 use oc_domain::{RequestId, usage::Settlement};
 use oc_store::{Store, periods, usage};
 use oc_streams::{
-    Place, Reservation,
-    recovery::{Brought, Joined, Session, Stage},
+    Place, Reservation, Settled,
+    recovery::{Brought, Joined, Lost, Need, Session, Stage},
 };
 use tokio::time::sleep;
 
@@ -24,6 +24,8 @@ const SKEW_MS: u64 = 10_000;
 /// One meeting.
 pub(super) struct Recovery<'a> {
     pub(super) session: &'a Session,
+    /// The process that this one met before, if any.
+    pub(super) before: Option<&'a str>,
     pub(super) proxy: &'a str,
     /// Proxies that were alive, as far as this one knew.
     pub(super) alive: u32,
@@ -55,30 +57,30 @@ impl Recovery<'_> {
         Ok(())
     }
 
-    /// Brings back the settlements that Redis does not have. If it was `emptied` it counts from the
-    /// ledger: what is there counts already.
-    pub(super) async fn bring_settlements(&self, joined: &Joined, emptied: bool) -> Result<()> {
+    /// Brings back the settlements that Redis does not have.
+    pub(super) async fn bring_settlements(&self, joined: &Joined) -> Result<()> {
         let lost = self.meter.retained(|place| joined.has_lost(place));
         let unsettled = self.meter.unsettled();
-        let mut found = self.find(&requests(&unsettled)).await?;
         let mut all = requests(&unsettled);
+        let mut found = self.find(&all).await?;
         all.extend(lost.iter().map(|settled| settled.reservation.request));
-        let counted = self.counted(&all, emptied).await?;
-        tracing::info!(lost = lost.len(), unsettled = unsettled.len(), emptied, "bringing back");
-        for settled in lost {
-            if counted.contains(&settled.reservation.request) {
-                continue;
-            }
-            if let Some(place) = self.replay(&settled.reservation, &settled.settlement).await? {
-                self.meter.moved(&settled.place, place);
+        let mut ledger = InLedger::of(all);
+        tracing::info!(lost = lost.len(), unsettled = unsettled.len(), "bringing back");
+        for Settled { place, reservation, settlement } in lost {
+            let process = place.process();
+            if let Some(moved) =
+                self.replay(&reservation, &settlement, process, &mut ledger).await?
+            {
+                self.meter.moved(&place, moved);
             }
         }
         for one in unsettled {
             let mut place = found.remove(&one.request);
-            if place.is_none() && !counted.contains(&one.request) {
+            if place.is_none() {
                 // Of what was not even reserved for certain the next sign of life tells.
                 let Some(reservation) = &one.reservation else { continue };
-                place = self.replay(reservation, &one.settlement).await?;
+                let process = self.before.unwrap_or_default();
+                place = self.replay(reservation, &one.settlement, process, &mut ledger).await?;
             }
             self.meter.resolved(one, place);
         }
@@ -86,20 +88,24 @@ impl Recovery<'_> {
     }
 
     /// Brings back the reservations that are open and have not been booked.
-    pub(super) async fn bring_open(&self, emptied: bool) -> Result<()> {
+    pub(super) async fn bring_open(&self) -> Result<()> {
         let open = self.meter.all_open();
         let all: Vec<RequestId> = open.iter().map(|open| open.reservation.request).collect();
         // Redis may have settled one without being heard.
         let found = self.find(&all).await?;
-        let counted = self.counted(&all, emptied).await?;
+        let mut ledger = InLedger::of(all);
         for open in open {
-            let request = open.reservation.request;
-            if found.contains_key(&request) || counted.contains(&request) {
+            let reservation = &open.reservation;
+            if found.contains_key(&reservation.request) {
                 continue;
             }
             let output = open.output.load(Ordering::Relaxed);
-            while self.session.reopen(&open.reservation, output).await? == Brought::UsageMissing {
-                self.load(open.reservation.period).await?;
+            loop {
+                let process = self.before.unwrap_or_default();
+                let in_ledger = ledger.has(reservation.request);
+                let lost = Lost { reservation, process, in_ledger };
+                let Brought::Needs(need) = self.session.reopen(lost, output).await? else { break };
+                self.provide(need, reservation.period, &mut ledger).await?;
             }
         }
         Ok(())
@@ -113,31 +119,56 @@ impl Recovery<'_> {
         Ok(self.session.find(oldest.saturating_sub(SKEW_MS), requests).await?)
     }
 
-    async fn counted(&self, requests: &[RequestId], emptied: bool) -> Result<HashSet<RequestId>> {
-        if !emptied || requests.is_empty() {
-            return Ok(HashSet::new());
-        }
-        Ok(usage::existing(self.store, requests).await?)
-    }
-
-    /// Gives its new place; none if it has been booked by its lease.
+    /// Gives its new place; none if it counts already.
     async fn replay(
         &self,
         reservation: &Reservation,
         settlement: &Settlement,
+        process: &str,
+        ledger: &mut InLedger,
     ) -> Result<Option<Place>> {
         loop {
-            match self.session.replay(reservation, settlement).await? {
+            let in_ledger = ledger.has(reservation.request);
+            let lost = Lost { reservation, process, in_ledger };
+            match self.session.replay(lost, settlement).await? {
                 Brought::Back(place) => return Ok(Some(place)),
                 Brought::Closed => return Ok(None),
-                Brought::UsageMissing => self.load(reservation.period).await?,
+                Brought::Needs(need) => self.provide(need, reservation.period, ledger).await?,
             }
         }
     }
 
-    async fn load(&self, period: i64) -> Result<()> {
-        let used = periods::used(self.store, period).await?;
-        Ok(self.session.put_usage(period, used.unwrap_or(0)).await?)
+    async fn provide(&self, need: Need, period: i64, ledger: &mut InLedger) -> Result<()> {
+        match need {
+            Need::Usage => {
+                let used = periods::used(self.store, period).await?;
+                self.session.put_usage(period, used.unwrap_or(0)).await?;
+            }
+            Need::Ledger => ledger.look(self.store).await?,
+        }
+        Ok(())
+    }
+}
+
+/// Which requests the ledger has, asked for once and only if that matters: Postgres may be away.
+/// Nothing is written to it meanwhile.
+struct InLedger {
+    all: Vec<RequestId>,
+    found: Option<HashSet<RequestId>>,
+}
+
+impl InLedger {
+    fn of(all: Vec<RequestId>) -> Self {
+        Self { all, found: None }
+    }
+
+    async fn look(&mut self, store: &Store) -> Result<()> {
+        self.found = Some(usage::existing(store, &self.all).await?);
+        Ok(())
+    }
+
+    fn has(&self, request: RequestId) -> Option<bool> {
+        self.found.as_ref().map(|found| found.contains(&request))
     }
 }
 
