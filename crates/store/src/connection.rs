@@ -19,6 +19,10 @@ const LIMIT: Duration = Duration::from_millis(2500);
 /// How long a call may wait for a connection.
 const ACQUIRE: Duration = Duration::from_secs(2);
 
+/// sqlx asks a connection that is given back whether it lives, and need not ask again before it has
+/// been idle for this long.
+const TRUSTED: Duration = Duration::from_secs(1);
+
 /// What Postgres does on its side, where it lives and we may not: a statement ends before we stop
 /// waiting for it, and the locks of a vanished client are free after about 20 seconds.
 const SETTINGS: [(&str, &str); 5] = [
@@ -43,6 +47,15 @@ impl Store {
         let pool = PgPoolOptions::new()
             .max_connections(max_connections)
             .acquire_timeout(ACQUIRE)
+            .test_before_acquire(false)
+            .before_acquire(|connection, meta| {
+                Box::pin(async move {
+                    if meta.idle_for > TRUSTED {
+                        connection.ping().await?;
+                    }
+                    Ok(true)
+                })
+            })
             .connect_lazy_with(options.options(SETTINGS));
         Ok(Self { pool })
     }

@@ -31,6 +31,11 @@ pub async fn export(store: &Store, account: &AccountId) -> Result<Value, Error> 
                 'periods', array(
                     select to_jsonb(periods) from periods where account_id = $1 order by starts_at
                 ),
+                'message_counts', array(
+                    select to_jsonb(message_counts) from message_counts
+                    join periods on periods.id = period_id
+                    where account_id = $1 order by starts_at
+                ),
                 'stripe_events', array(
                     select to_jsonb(stripe_events) from stripe_events
                     where account_id = $1 order by received_at

@@ -1,5 +1,6 @@
 //! The way in: numbered, sealed, and counted where the tier counts.
 
+use futures::future::try_join_all;
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 use oc_domain::TenantId;
@@ -77,11 +78,12 @@ async fn seal_and_insert(
     incoming: &[Incoming],
     now: Timestamp,
 ) -> Result<Vec<Receipt>, Error> {
-    let mut pieces = Vec::with_capacity(incoming.len());
-    for one in incoming {
+    // Together: some keys may have to be read.
+    let pieces = try_join_all(incoming.iter().map(async |one| {
         let name = name(one.number, one.update_id);
-        pieces.push(vault.seal(store, &one.tenant, &name, &one.body).await?);
-    }
+        vault.seal(store, &one.tenant, &name, &one.body).await
+    }));
+    let pieces = pieces.await?;
     store.run(async |db| insert(db, incoming, pieces, now).await).await
 }
 

@@ -37,7 +37,7 @@ async fn full(store: &Store) -> AccountId {
             starts_at: now(),
             ends_at: now() + 720.hours(),
             limit: 50,
-            messages: None,
+            messages: Some(10),
         }],
         tenants: ["c-one", "c-two"].map(new_tenant).into(),
         changes: vec![change("c-one", "/spec/state", Some(json!("active")))],
@@ -64,12 +64,13 @@ async fn relayed(store: &Store, keys: KeyFile) {
     chats::add_code(store, &one, &[2; 32], SignedDuration::from_hours(1), now()).await.unwrap();
     let bound = chats::bind(store, &one, &[1; 32], &chat(5), Some(1)).await.unwrap();
     assert_eq!(bound, chats::Bound::Bound);
-    updates::receive(store, &Vault::new(keys), &[update("c-one", 1, 7)], now()).await.unwrap();
+    let message = updates::Incoming { metered: Some(5), ..update("c-one", 1, 7) };
+    updates::receive(store, &Vault::new(keys), &[message], now()).await.unwrap();
 }
 
 /// Without this, a table that comes later could be forgotten.
 #[tokio::test]
-async fn an_export_knows_every_table_that_knows_an_account_or_a_tenant() {
+async fn an_export_knows_every_table_that_knows_an_account_a_tenant_or_a_period() {
     let (store, url) = database().await;
     let one = full(&store).await;
     customer(&store, "two").await;
@@ -81,7 +82,7 @@ async fn an_export_knows_every_table_that_knows_an_account_or_a_tenant() {
         "select distinct table_name::text
         from information_schema.columns
         join pg_class on relname = table_name and not relispartition
-        where table_schema = 'public' and column_name in ('account_id', 'tenant_id')",
+        where table_schema = 'public' and column_name in ('account_id', 'tenant_id', 'period_id')",
     );
     let tables = tables.await;
     let there: BTreeSet<&str> = tables.lines().chain(["accounts"]).collect();
@@ -93,6 +94,7 @@ async fn an_export_knows_every_table_that_knows_an_account_or_a_tenant() {
     }
     assert_eq!(exported["members"][0]["email"], "one@example.com");
     assert_eq!(exported["periods"][0]["used_tokens"], 50);
+    assert_eq!(exported["message_counts"][0]["used"], 1);
     assert_eq!(exported["updates"][0]["update_id"], 7);
     let secret = exported["secrets"][0].as_object().unwrap();
     let columns: Vec<&str> = secret.keys().map(String::as_str).collect();
