@@ -193,14 +193,18 @@ fn by_status(facts: Facts<'_>, one: &Subscription) -> Service {
     }
 }
 
-/// The oldest invoice that should have been paid.
+/// The oldest invoice that should have been paid. Whoever has paid a later one since, if only by a
+/// credit, was served again, though Stripe leaves the older one open for ever.
 pub(super) fn missing<'a>(standing: &'a Standing, one: &Subscription) -> Option<&'a Invoice> {
-    let open = |invoice: &&Invoice| {
-        invoice.subscription == one.id
+    let own = || standing.invoices.iter().filter(|invoice| invoice.subscription == one.id);
+    let is_paid = |invoice: &&Invoice| invoice.status == InvoiceStatus::Paid;
+    let last_paid = own().filter(is_paid).map(|invoice| invoice.created).max();
+    let is_open = |invoice: &&Invoice| {
+        matches!(invoice.status, InvoiceStatus::Open | InvoiceStatus::Uncollectible)
             && invoice.due_cents > 0
-            && matches!(invoice.status, InvoiceStatus::Open | InvoiceStatus::Uncollectible)
+            && Some(invoice.created) > last_paid
     };
-    standing.invoices.iter().filter(open).min_by_key(|invoice| invoice.created)
+    own().filter(is_open).min_by_key(|invoice| invoice.created)
 }
 
 /// What suspends an account though it has paid, and since when.

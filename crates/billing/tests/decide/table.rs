@@ -156,6 +156,25 @@ fn who_cancels_keeps_what_is_paid_for_and_no_more() {
     assert_eq!((case.state(), case.limit()), ("suspended", None));
 }
 
+/// Stripe leaves the invoice of a renewal open that was never paid, and goes on with the next one.
+#[test]
+fn an_old_debt_does_not_count_once_a_later_renewal_is_paid() {
+    let mut case = Case::new(Exhausted::PastDue, CheckoutCard::WorksOnce);
+    case.wait(40 * DAY);
+    assert_eq!(case.state(), "suspended");
+    case.take(&Step::Card(Card::Works));
+    case.wait(22 * DAY);
+    assert_eq!(case.state(), "active");
+    case.take(&Step::Card(Card::Declines));
+    case.wait(30 * DAY + 3 * HOUR);
+    assert_eq!(case.state(), "active", "in the grace of the third renewal");
+    case.take(&Step::Cancel);
+    case.wait(29 * DAY);
+    assert_eq!(case.state(), "suspended", "kept for its time");
+    case.wait(2 * DAY);
+    assert_eq!(case.state(), "deleted");
+}
+
 #[test]
 fn money_taken_back_suspends_until_it_is_settled() {
     let mut case = Case::new(Exhausted::Canceled, CheckoutCard::Works);
