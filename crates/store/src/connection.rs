@@ -20,8 +20,8 @@ const LIMIT: Duration = Duration::from_millis(2500);
 const ACQUIRE: Duration = Duration::from_secs(2);
 
 /// sqlx asks a connection that is given back whether it lives, and need not ask again before it has
-/// been idle for this long.
-const TRUSTED: Duration = Duration::from_secs(1);
+/// been idle for this long: shorter than any restart of Postgres.
+const TRUSTED: Duration = Duration::from_millis(100);
 
 /// What Postgres does on its side, where it lives and we may not: a statement ends before we stop
 /// waiting for it, and the locks of a vanished client are free after about 20 seconds.

@@ -79,13 +79,23 @@ impl Tenant {
 
     /// The newest pod as soon as `wanted`.
     pub(crate) async fn pod(&self, what: &str, wanted: impl Fn(&Pod) -> bool) -> Pod {
+        self.one_of(what, |mut pods| pods.pop().filter(|pod| wanted(pod))).await
+    }
+
+    /// The newest of the pods that are `wanted`, as soon as there is one.
+    pub(crate) async fn any_pod(&self, what: &str, wanted: impl Fn(&Pod) -> bool) -> Pod {
+        self.one_of(what, |pods| pods.into_iter().rfind(|pod| wanted(pod))).await
+    }
+
+    /// What `choose` takes of the pods, the oldest first.
+    async fn one_of(&self, what: &str, choose: impl Fn(Vec<Pod>) -> Option<Pod>) -> Pod {
         let pods = self.pods();
         let mut last = None;
         let found = wait_for(PATIENCE, what, async || {
-            let pods = pods.list(&ListParams::default()).await?.items;
-            let newest = pods.into_iter().max_by_key(|pod| pod.creation_timestamp().map(|at| at.0));
-            last.clone_from(&newest);
-            Ok(newest.filter(|pod| wanted(pod)))
+            let mut pods = pods.list(&ListParams::default()).await?.items;
+            pods.sort_by_key(|pod| pod.creation_timestamp().map(|at| at.0));
+            last = pods.last().cloned();
+            Ok(choose(pods))
         });
         match found.await {
             Ok(pod) => pod,

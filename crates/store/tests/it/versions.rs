@@ -6,7 +6,7 @@ use oc_testkit::Postgres;
 use crate::support::{connect, now, sql};
 
 /// What stands in the tables that a migration has made, as its release wrote it.
-const ROWS: [&str; 20] = [
+const ROWS: [&str; 21] = [
     "insert into accounts (id) values ('a-1'), ('a-2');
     insert into tenants (id, account_id, tier, locale, model, thinking, state, generation, updated_at)
     values ('c-1', 'a-1', 'pro', 'pt-BR', 'kimi-coding/k2p5', 'low', 'active', 3, '2026-01-01'),
@@ -51,6 +51,7 @@ const ROWS: [&str; 20] = [
     values ('welcome', 'later', 'a-2', '{}', now())",
     "update periods set message_limit = 5;
     insert into message_counts (period_id, used) select id, 1 from periods",
+    "update message_counts set used = 2",
 ];
 
 /// Columns, constraints, indexes and triggers.
