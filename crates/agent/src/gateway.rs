@@ -18,6 +18,7 @@ use crate::{Config, output, secrets::Secrets, status::Status};
 
 mod children;
 mod health;
+mod unsent;
 
 pub(crate) use children::{family, reap};
 pub(crate) use health::{Sick, watch};
@@ -39,6 +40,12 @@ impl Gateway {
         secrets: &Arc<Secrets>,
     ) -> Result<Self> {
         let node = node(config);
+        match unsent::send_again(node.as_os_str(), &config.state) {
+            Ok(0) => {}
+            Ok(count) => output::say("warn", &format!("answers that may not have arrived: {count}")),
+            // The gateway may be able to read what Node alone cannot.
+            Err(error) => output::say("error", &format!("unsent answers are left: {error:#}")),
+        }
         let mut child = Command::new(&node)
             .arg(config.packages.join("openclaw/openclaw.mjs"))
             .args(["gateway", "run"])

@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    ops::Range,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -20,6 +21,9 @@ use parking_lot::Mutex;
 
 /// After so long it is looked at again, for the case that nobody told.
 const FRESH: Duration = Duration::from_secs(30);
+/// Whoever asks between these is answered by what is known, which is renewed behind them; each at a time
+/// of its own, since many become known at once when a replica starts.
+const RENEWED: Range<u64> = 10_000..25_000;
 /// While Postgres is away, what is known is true for so long.
 const STALE: Duration = Duration::from_mins(2);
 /// Tenants at most, about a kilobyte each.
@@ -39,6 +43,8 @@ pub(crate) struct Desks {
 
 struct Known {
     since: Instant,
+    /// When it is renewed; nothing while that is under way.
+    renewed: Option<Instant>,
     desk: Arc<Desk>,
 }
 
@@ -62,9 +68,13 @@ impl Desks {
     }
 
     /// What is known of a tenant; nothing where there is none of that id.
-    pub(crate) async fn get(&self, tenant: &TenantId) -> Result<Option<Arc<Desk>>, Error> {
+    pub(crate) async fn get(
+        self: &Arc<Self>,
+        tenant: &TenantId,
+    ) -> Result<Option<Arc<Desk>>, Error> {
         let known = self.kept(tenant, FRESH);
         if known.is_some() {
+            self.renew(tenant);
             return Ok(known);
         }
         match self.load(tenant).await {
@@ -84,7 +94,10 @@ impl Desks {
     }
 
     /// The tenant whose bot's deliveries come to this path.
-    pub(crate) async fn at(&self, path: &str) -> Result<Option<(TenantId, Arc<Desk>)>, Error> {
+    pub(crate) async fn at(
+        self: &Arc<Self>,
+        path: &str,
+    ) -> Result<Option<(TenantId, Arc<Desk>)>, Error> {
         let Some(tenant) = self.whose(path).await? else { return Ok(None) };
         let desk = self.get(&tenant).await?;
         let at_it =
@@ -130,6 +143,17 @@ impl Desks {
         known.map(|known| Arc::clone(&known.desk))
     }
 
+    /// Renews what is known if it is time.
+    fn renew(self: &Arc<Self>, tenant: &TenantId) {
+        let mut known = self.known.lock();
+        let Some(known) = known.get_mut(tenant) else { return };
+        // Where it fails it is not tried again: whoever asks after `FRESH` does.
+        if known.renewed.take_if(|at| *at <= Instant::now()).is_some() {
+            let (desks, tenant) = (Arc::clone(self), tenant.clone());
+            tokio::spawn(async move { desks.load(&tenant).await });
+        }
+    }
+
     async fn load(&self, tenant: &TenantId) -> Result<Option<Arc<Desk>>, Error> {
         let epoch = self.epoch.load(Ordering::SeqCst);
         let since = Instant::now();
@@ -143,7 +167,9 @@ impl Desks {
             if known.len() >= MOST {
                 known.clear();
             }
-            known.insert(tenant.clone(), Known { since, desk: Arc::clone(&desk) });
+            let renewed = Duration::from_millis(rand::random_range(RENEWED));
+            let renewed = Some(since + renewed);
+            known.insert(tenant.clone(), Known { since, renewed, desk: Arc::clone(&desk) });
         }
         Ok(Some(desk))
     }

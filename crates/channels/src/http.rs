@@ -30,6 +30,7 @@ pub(crate) use api::Faces;
 const BODY: Duration = Duration::from_secs(10);
 
 /// A pod that has proved who it is.
+#[derive(Clone)]
 struct Pod {
     tenant: TenantId,
     desk: Arc<Desk>,

@@ -8,7 +8,7 @@ use oc_service::{Clock, chain};
 use oc_store::{
     Store,
     secrets::Vault,
-    updates::{self, Incoming, Receipt},
+    updates::{self, Incoming, Receipt, Waiting},
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -79,8 +79,8 @@ impl Writer {
         let now = self.clock.now();
         match updates::receive(&self.store, &self.vault, &incoming, now).await {
             Ok(receipts) => {
-                for ((one, done), receipt) in incoming.iter().zip(done).zip(receipts) {
-                    self.done(one, done, receipt);
+                for ((one, done), receipt) in incoming.into_iter().zip(done).zip(receipts) {
+                    self.done(one, done, receipt, now);
                 }
             }
             // One of them may be at fault.
@@ -101,7 +101,7 @@ impl Writer {
         match (written, one) {
             (Ok(receipts), [one]) => {
                 if let Some(receipt) = receipts.first() {
-                    self.done(&one, done, *receipt);
+                    self.done(one, done, *receipt, now);
                 }
             }
             (Err(error), [one]) => {
@@ -111,9 +111,18 @@ impl Writer {
         }
     }
 
-    fn done(&self, one: &Incoming, done: oneshot::Sender<Receipt>, receipt: Receipt) {
-        if matches!(receipt, Receipt::New { .. }) && !self.polls.wake(&one.tenant) {
-            self.herald.came(&one.tenant);
+    fn done(
+        &self,
+        one: Incoming,
+        done: oneshot::Sender<Receipt>,
+        receipt: Receipt,
+        received_at: Timestamp,
+    ) {
+        if let Receipt::New { seq, .. } = receipt {
+            let update = Waiting { seq, received_at, body: one.body };
+            if !self.polls.hand(&one.tenant, update) {
+                self.herald.came(&one.tenant);
+            }
         }
         // Whoever brought it may have left.
         let _ = done.send(receipt);

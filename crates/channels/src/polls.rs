@@ -1,7 +1,12 @@
 //! Pods that wait for updates: one poll for each tenant, wherever it came in.
+//!
+//! A poll that has found nothing knows the last number that was given by then. What is then written
+//! down here under the next number is handed to it; of anything else it hears only that it came, and
+//! asks Postgres.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
+    mem,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -9,6 +14,7 @@ use std::{
 };
 
 use oc_domain::TenantId;
+use oc_store::updates::Waiting;
 use parking_lot::Mutex;
 use tokio::{
     sync::Notify,
@@ -24,6 +30,15 @@ struct Bell {
     rung: Notify,
     /// Another poll of the tenant has come.
     superseded: AtomicBool,
+    tray: Mutex<Tray>,
+}
+
+/// What is handed to a poll.
+#[derive(Default)]
+struct Tray {
+    /// The number before the next; unknown before the poll has found nothing.
+    last: Option<i64>,
+    updates: Vec<Waiting>,
 }
 
 /// A poll; it is none any more when dropped.
@@ -63,6 +78,15 @@ impl Polls {
         true
     }
 
+    /// An update was written down for a tenant; whether its pod waits here.
+    pub(crate) fn hand(&self, tenant: &TenantId, update: Waiting) -> bool {
+        let polls = self.0.lock();
+        let Some(bell) = polls.get(tenant) else { return false };
+        bell.tray.lock().put(update);
+        bell.rung.notify_one();
+        true
+    }
+
     /// Something may have come for anybody.
     pub(crate) fn wake_all(&self) {
         for bell in self.0.lock().values() {
@@ -91,7 +115,27 @@ impl Bell {
     }
 }
 
+impl Tray {
+    /// Takes what is next; anything else waits in Postgres.
+    fn put(&mut self, update: Waiting) {
+        if self.last.is_some_and(|last| update.seq == last + 1) {
+            self.last = Some(update.seq);
+            self.updates.push(update);
+        }
+    }
+}
+
 impl Poll {
+    /// Nothing waits, and the last number that was given is this.
+    pub(crate) fn is_empty_at(&self, last_seq: i64) {
+        *self.bell.tray.lock() = Tray { last: Some(last_seq), updates: Vec::new() };
+    }
+
+    /// What was handed over since; the poll has to ask before it is handed more.
+    pub(crate) fn handed(&self) -> Vec<Waiting> {
+        mem::take(&mut *self.bell.tray.lock()).updates
+    }
+
     /// Waits until something may have come, also since it was last asked, at most until then.
     pub(crate) async fn woken(&self, until: Instant) -> Woken {
         let rung = timeout_at(until, self.bell.rung.notified()).await.is_ok();
@@ -131,6 +175,27 @@ mod tests {
         assert!(polls.wake(&one) && !polls.wake(&two));
         assert_eq!(poll.woken(soon()).await, Woken::Updates);
         assert_eq!(poll.woken(soon()).await, Woken::TimedOut);
+    }
+
+    #[test]
+    fn a_poll_is_handed_what_is_next_and_nothing_else() {
+        let polls = Arc::<Polls>::default();
+        let tenant = "c-one".parse().unwrap();
+        let update =
+            |seq| Waiting { seq, received_at: jiff::Timestamp::UNIX_EPOCH, body: Vec::new() };
+        assert!(!polls.hand(&tenant, update(1)));
+        let poll = polls.begin(&tenant);
+        let handed = || poll.handed().iter().map(|one| one.seq).collect::<Vec<_>>();
+        // Something may wait that came before.
+        assert!(polls.hand(&tenant, update(4)));
+        assert!(handed().is_empty());
+        poll.is_empty_at(4);
+        for seq in [6, 5, 5, 6, 8] {
+            polls.hand(&tenant, update(seq));
+        }
+        assert_eq!(handed(), [5, 6]);
+        polls.hand(&tenant, update(7));
+        assert!(handed().is_empty());
     }
 
     #[tokio::test]

@@ -5,6 +5,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use anyhow::{Context as _, Result};
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use oc_service::Impatient;
 use tokio::{
     net::{TcpListener, TcpStream},
     select,
@@ -22,6 +23,8 @@ const MAX_HEAD_BYTES: usize = 16 << 10;
 const MAX_HEADERS: usize = 64;
 /// How long a head may take, and how long a connection may be idle.
 const HEAD: Duration = Duration::from_secs(75);
+/// How long a pod may take no byte of its answer.
+const STALLED: Duration = Duration::from_mins(1);
 
 /// Serves until the drain, and then until every connection has ended.
 pub(crate) async fn serve(
@@ -66,7 +69,7 @@ async fn connection(
         .max_buf_size(MAX_HEAD_BYTES)
         .max_headers(MAX_HEADERS)
         .serve_connection(
-            TokioIo::new(stream),
+            TokioIo::new(Impatient::new(stream, STALLED)),
             service_fn(move |request| answer(Arc::clone(&relay), request)),
         );
     let mut connection = std::pin::pin!(connection);

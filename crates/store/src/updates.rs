@@ -45,6 +45,16 @@ pub struct Waiting {
     pub body: Vec<u8>,
 }
 
+/// What [`fetch`] found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fetched {
+    /// What waits, in the order of its numbers.
+    pub waiting: Vec<Waiting>,
+    /// The last number given to any update of the tenant by then. Where nothing waits, and the next one
+    /// gets the next number, nothing comes before it.
+    pub last_seq: i64,
+}
+
 /// Where a pod goes on, as the offset of `getUpdates`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Offset {
@@ -77,7 +87,7 @@ pub async fn fetch(
     from: Offset,
     limit: u32,
     now: Timestamp,
-) -> Result<Vec<Waiting>, Error> {
+) -> Result<Fetched, Error> {
     let rows = store.run(async |db| {
         let offset = match from {
             Offset::First => 0,
@@ -100,15 +110,22 @@ pub async fn fetch(
                     and last_seq < $2 - 1
                     and $2 <= last_seq + $5
             )
-            select seq, number, update_id, received_at as "received_at: SqlTimestamp",
-                data_key as "data_key!", nonce as "nonce!", ciphertext as "ciphertext!"
-            from updates
-            where tenant_id = $1
-                and seq >= $2
-                and ciphertext is not null
-                and held_for is null
-            order by seq
-            limit $3"#,
+            select last_seq, seq as "seq?", number as "number?", update_id as "update_id?",
+                received_at as "received_at?: SqlTimestamp", data_key as "data_key?",
+                nonce as "nonce?", ciphertext as "ciphertext?"
+            from mailboxes
+            left join lateral (
+                select *
+                from updates
+                where updates.tenant_id = mailboxes.tenant_id
+                    and seq >= $2
+                    and ciphertext is not null
+                    and held_for is null
+                order by seq
+                limit $3
+            ) as waiting on true
+            where mailboxes.tenant_id = $1
+            order by seq"#,
             tenant.as_str(),
             offset,
             i64::from(limit),
@@ -118,14 +135,21 @@ pub async fn fetch(
         .fetch_all(db)
         .await?)
     });
-    let mut waiting = Vec::new();
+    let mut fetched = Fetched::default();
     for row in rows.await? {
-        let piece = Piece { data_key: row.data_key, nonce: row.nonce, ciphertext: row.ciphertext };
-        let name = name(row.number, row.update_id);
-        let body = vault.open(store, tenant, &name, piece).await?;
-        waiting.push(Waiting { seq: row.seq, received_at: row.received_at.to_jiff(), body });
+        fetched.last_seq = row.last_seq;
+        // Where nothing waits there is a row with nothing but the number.
+        let (Some(seq), Some(number), Some(update_id), Some(received_at), Some(data_key)) =
+            (row.seq, row.number, row.update_id, row.received_at, row.data_key)
+        else {
+            continue;
+        };
+        let (Some(nonce), Some(ciphertext)) = (row.nonce, row.ciphertext) else { continue };
+        let piece = Piece { data_key, nonce, ciphertext };
+        let body = vault.open(store, tenant, &name(number, update_id), piece).await?;
+        fetched.waiting.push(Waiting { seq, received_at: received_at.to_jiff(), body });
     }
-    Ok(waiting)
+    Ok(fetched)
 }
 
 /// The number of the first of the last `count` that wait; 0 if there are fewer.

@@ -44,6 +44,8 @@ struct Book {
     /// The numbers that stood before the token, in the order in which they first came.
     numbers: Vec<String>,
     heartbeats: Vec<Heartbeat>,
+    /// Whether messages of the bot are taken without an answer.
+    mute: bool,
 }
 
 impl Chat {
@@ -81,6 +83,11 @@ impl Chat {
             "text": text,
         }}));
         self.shared.said.notify_waiters();
+    }
+
+    /// From now on messages of the bot are taken, and it never hears so; or it does again.
+    pub(crate) fn mute(&self, mute: bool) {
+        self.shared.book.lock().mute = mute;
     }
 
     /// What the bot writes next; an error if it writes nothing for so long.
@@ -143,7 +150,13 @@ async fn call(State(shared): State<Arc<Shared>>, uri: Uri, body: Bytes) -> Respo
     let result = match method {
         "getMe" => json!({"id": 1, "is_bot": true, "first_name": "Bot", "username": "sandbox_bot"}),
         "getUpdates" => shared.updates(&body).await,
-        "sendMessage" => shared.sent(&body),
+        "sendMessage" => {
+            let sent = shared.sent(&body);
+            if shared.book.lock().mute {
+                std::future::pending::<()>().await;
+            }
+            sent
+        }
         _ => json!(true),
     };
     Json(json!({"ok": true, "result": result})).into_response()

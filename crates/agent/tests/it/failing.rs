@@ -34,6 +34,15 @@ async fn a_gateway_that_is_killed_or_hangs_is_back_and_answers_what_was_under_wa
     assert_ne!(pod.gateway(), Some(killed));
     pod.ready(&chat).await;
 
+    // While its answer is on the way, and nobody knows whether it has arrived.
+    chat.mute(true);
+    chat.say("sem resposta [[kimi frames=1]]");
+    let lost = pod.reply(&chat).await;
+    process::signal("KILL", &[pod.gateway().unwrap()]);
+    chat.mute(false);
+    assert_eq!(pod.reply(&chat).await, lost);
+    pod.ready(&chat).await;
+
     let hung = pod.gateway().unwrap();
     process::signal("STOP", &[hung]);
     let begun = Instant::now();
@@ -45,10 +54,13 @@ async fn a_gateway_that_is_killed_or_hangs_is_back_and_answers_what_was_under_wa
     .await
     .unwrap();
     println!("a hung gateway was replaced after {:?}", begun.elapsed());
-    let back = chat.heartbeat(START, "the third gateway", |beat| {
-        beat.restarts == 2 && beat.gateway == oc_domain::heartbeat::GatewayPhase::Ready
+    let told = chat.heartbeat(START, "why", |beat| {
+        beat.last_error.as_ref().is_some_and(|error| error.contains("hangs"))
     });
-    let back = back.await.unwrap();
-    assert!(back.last_error.unwrap().contains("hangs"), "{}", pod.log());
+    assert!(told.await.is_ok(), "{}", pod.log());
+    let back = chat.heartbeat(START, "the fourth gateway", |beat| {
+        beat.restarts == 3 && beat.gateway == oc_domain::heartbeat::GatewayPhase::Ready
+    });
+    assert!(back.await.is_ok(), "{}", pod.log());
     pod.turn(&chat, &model, "e depois? [[kimi frames=1]]").await;
 }

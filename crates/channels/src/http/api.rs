@@ -80,12 +80,12 @@ impl Relay {
             return without_bot(method);
         };
         if method.name != "getMe" {
-            return Box::pin(self.forward(&pod, bot, token, method, params)).await;
+            return Box::pin(self.see_through(pod.clone(), method, params)).await;
         }
         if let Some(answer) = self.faces.lock().get(&pod.tenant, bot.version) {
             return Ok(of_bytes(StatusCode::OK, answer));
         }
-        let answer = Box::pin(self.forward(&pod, bot, token, method, params)).await?;
+        let (answer, _) = Box::pin(self.forward(&pod, bot, token, method, params)).await?;
         self.keep_face(&pod.tenant, bot.version, answer).await
     }
 

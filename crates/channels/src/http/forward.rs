@@ -2,6 +2,7 @@
 
 use std::{
     error::Error as _,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -18,7 +19,7 @@ use oc_store::{
 use oc_telegram::{Call, ChatId, Error, Method, Params, Refusal, check};
 use secrecy::SecretString;
 use serde::Deserialize;
-use tokio::time::timeout;
+use tokio::{sync::oneshot, time::timeout};
 
 use super::Pod;
 use crate::{
@@ -37,8 +38,36 @@ const NOTE: Duration = Duration::from_millis(200);
 /// Where Telegram says nothing better.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// What is remembered of a send until its end is known.
+type Note = String;
+
 impl Relay {
-    /// Makes a pod's call with the bot's own token.
+    /// Makes a pod's call to its end, even if the pod dies meanwhile: what waits here for its turn is an
+    /// answer that a person waits for, and its gateway will not know whether it came.
+    pub(super) async fn see_through(
+        self: &Arc<Self>,
+        pod: Pod,
+        method: &'static Method,
+        params: Params,
+    ) -> Result<Response<Body>, Refused> {
+        let relay = Arc::clone(self);
+        let (pods, heard) = oneshot::channel();
+        tokio::spawn(async move {
+            let Some((bot, token)) = &pod.desk.bot else { return };
+            let (answer, note) = match relay.forward(&pod, bot, token, method, params).await {
+                Ok((answer, note)) => (Ok(answer), note),
+                Err(refused) => (Err(refused), None),
+            };
+            // Whoever does not hear the end may send it again, which the note lets us count.
+            if let Some(note) = note.filter(|_| !pods.is_closed()) {
+                let _ = timeout(NOTE, relay.presence.release(&note)).await;
+            }
+            let _ = pods.send(answer);
+        });
+        heard.await.unwrap_or_else(|_| Err(Refused::bad_gateway()))
+    }
+
+    /// Makes a pod's call with the bot's own token. The note is to be released once the pod has its answer.
     pub(super) async fn forward(
         &self,
         pod: &Pod,
@@ -46,7 +75,7 @@ impl Relay {
         token: &SecretString,
         method: &'static Method,
         params: Params,
-    ) -> Result<Response<Body>, Refused> {
+    ) -> Result<(Response<Body>, Option<Note>), Refused> {
         let began = Instant::now();
         let call = check(method, params, |chat| is_own(&pod.desk, chat));
         let call = call.inspect_err(|refusal| {
@@ -62,17 +91,13 @@ impl Relay {
         }
         let note = self.note(&pod.tenant, &call).await;
         let answer = self.office.telegram.forward(token, call).await;
-        if let Some(note) = note.filter(|_| answer.is_ok()) {
-            // An answer: whatever it is, a send like it would be another one.
-            let _ = timeout(NOTE, self.presence.release(&note)).await;
-        }
         let answer = answer.map_err(|error| self.failed(method, &error))?;
         self.metrics.call_time(began.elapsed());
-        self.passed_on(bot, answer).await
+        Ok((self.passed_on(bot, answer).await?, note))
     }
 
     /// Remembers a send until its end is known, and counts it if one like it had none.
-    async fn note(&self, tenant: &TenantId, call: &Call) -> Option<String> {
+    async fn note(&self, tenant: &TenantId, call: &Call) -> Option<Note> {
         let json = call.json().filter(|_| call.method().name.starts_with("send"))?;
         if call.method().name == "sendChatAction" {
             return None;

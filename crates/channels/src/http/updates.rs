@@ -7,7 +7,7 @@ use oc_service::chain;
 use oc_store::{
     bots::Desk,
     tenants::State,
-    updates::{self, Offset, Waiting},
+    updates::{self, Fetched, Offset, Waiting},
 };
 use oc_telegram::{Params, update::renumbered};
 use tokio::time::{Instant, sleep};
@@ -60,6 +60,11 @@ impl Relay {
         self.herald.polls(&tenant);
         loop {
             if is_served(&desk) {
+                let handed = poll.handed();
+                if !handed.is_empty() {
+                    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+                    return Ok(self.deliver(&handed[..handed.len().min(limit)]));
+                }
                 // Boxed: there is no room for it while nothing comes.
                 let now = self.office.clock.now();
                 let office = &self.office;
@@ -72,8 +77,11 @@ impl Relay {
                     now,
                 ));
                 match fetched.await {
-                    Ok(waiting) if waiting.is_empty() => from = Offset::First,
-                    Ok(waiting) => return Ok(self.deliver(&waiting)),
+                    Ok(Fetched { waiting, last_seq }) if waiting.is_empty() => {
+                        poll.is_empty_at(last_seq);
+                        from = Offset::First;
+                    }
+                    Ok(Fetched { waiting, .. }) => return Ok(self.deliver(&waiting)),
                     Err(error) => {
                         sleep(BREATH).await;
                         return Err(unavailable(&error));

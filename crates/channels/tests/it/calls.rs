@@ -7,9 +7,10 @@ use oc_domain::{
     heartbeat::{Activity, GatewayPhase},
 };
 use oc_streams::Bulletin;
+use oc_testkit::wait_for;
 use serde_json::{Value, json};
 
-use crate::support::{Agent, By, Stack, person};
+use crate::support::{Agent, By, PATIENCE, Stack, person};
 
 #[tokio::test]
 async fn only_listed_methods_reach_telegram() {
@@ -81,6 +82,32 @@ async fn a_send_that_is_tried_again_is_counted_as_a_repeat() {
     stack.telegram.control("only=sendMessage lost=1").unwrap();
     assert_eq!(stack.call(&agent, "sendMessage", text.clone()).await.0, 502);
     assert_eq!(stack.call(&agent, "sendMessage", text).await.0, 200);
+    assert!((stack.metric(0, repeats).await - 1.0).abs() < 0.5, "{}", stack.log(0));
+}
+
+#[tokio::test]
+async fn what_waits_for_its_turn_is_sent_though_its_pod_dies_and_is_a_repeat_if_it_comes_again() {
+    let stack = Stack::start(1, By::Webhook).await;
+    let ana = person();
+    let agent = stack.bound("c-one", ana).await;
+    let text = |text: &str| json!({"chat_id": ana, "text": text});
+    for number in 0..4 {
+        assert_eq!(stack.call(&agent, "sendMessage", text(&number.to_string())).await.0, 200);
+    }
+    let last = stack.call(&agent, "sendMessage", text("the answer"));
+    let died = tokio::time::timeout(Duration::from_millis(200), last).await;
+    assert!(died.is_err(), "it has to wait");
+    let count = || {
+        let sent = stack.telegram.sent(agent.bot.id, ana).into_iter();
+        sent.filter(|one| one.text() == "the answer").count()
+    };
+    assert_eq!(count(), 0);
+    let sent = wait_for(PATIENCE, "the answer", async || Ok((count() == 1).then_some(())));
+    assert!(sent.await.is_ok(), "{}", stack.log(0));
+    let repeats = "openclaw_channels_repeated_sends_total";
+    assert!(stack.metric(0, repeats).await < 0.5);
+    assert_eq!(stack.call(&agent, "sendMessage", text("the answer")).await.0, 200);
+    assert_eq!(count(), 2);
     assert!((stack.metric(0, repeats).await - 1.0).abs() < 0.5, "{}", stack.log(0));
 }
 

@@ -10,7 +10,10 @@ use rand::RngExt as _;
 use serde_json::json;
 use tokio::{sync::RwLock, time::sleep};
 
-use crate::support::{Agent, By, Stack, person, read};
+use crate::{
+    metering::limit,
+    support::{Agent, By, Stack, person, read},
+};
 
 /// Of a person.
 const MESSAGES: usize = 60;
@@ -77,13 +80,16 @@ async fn kill(stack: &RwLock<Stack>, over: &AtomicBool) -> usize {
     kills
 }
 
-/// What happened, in words.
-async fn survives(by: By) -> String {
+/// What happened, in words. Where messages are counted, the plan has exactly as many as are written.
+async fn survives(by: By, counted: bool) -> String {
     let stack = Stack::start(2, by).await;
     let people: Vec<i64> = (0..PEOPLE).map(|_| person()).collect();
     let agent = stack.agent("c-one", oc_domain::TierId::Team).await;
     for user in &people {
         stack.bind(&agent, *user).await;
+    }
+    if counted {
+        limit(&stack, MESSAGES * PEOPLE).await;
     }
     let (stack, over) = (RwLock::new(stack), AtomicBool::new(false));
     let began = Instant::now();
@@ -106,6 +112,10 @@ async fn survives(by: By) -> String {
     }
     let seconds = began.elapsed().as_secs_f64();
     assert!(kills >= 3);
+    if counted {
+        let used = stack.read().await.sql("select used from message_counts").await;
+        assert_eq!(used, (MESSAGES * PEOPLE).to_string());
+    }
     let Taken { texts, again, .. } = taken;
     let count = texts.len();
     format!("{by:?}: {count} messages, {kills} kills, {again} came again: {seconds:.1} s")
@@ -113,10 +123,15 @@ async fn survives(by: By) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_message_comes_once_and_in_order_by_webhook_whatever_is_killed() {
-    println!("{}", survives(By::Webhook).await);
+    println!("{}", survives(By::Webhook, false).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_message_comes_once_and_in_order_by_polling_whatever_is_killed() {
-    println!("{}", survives(By::Polling).await);
+    println!("{}", survives(By::Polling, false).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_message_is_counted_once_whatever_is_killed() {
+    println!("{}", survives(By::Webhook, true).await);
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::support::{Agent, By, PATIENCE, Stack, person};
 
 /// Makes the messages of the account of `c-one` those of a period that began an hour ago.
-async fn limit(stack: &Stack, most: u32) {
+pub(crate) async fn limit(stack: &Stack, most: usize) {
     let make = "insert into periods (account_id, starts_at, ends_at, token_limit, message_limit)
         values ('a-c-one', now() - interval '1 hour', now() + interval '1 hour', 1";
     stack.sql(&format!("{make}, {most})")).await;

@@ -15,6 +15,7 @@
 
 mod crash;
 mod customer;
+mod existing;
 mod sealed;
 mod story;
 mod support;

@@ -1,6 +1,10 @@
 //! A stack for a test.
 
-use std::{env, path::PathBuf, time::Duration};
+use std::{
+    env,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use kube::Api;
 use oc_domain::{
@@ -27,6 +31,11 @@ pub(crate) struct Product {
 impl Product {
     /// Starts everything; Stripe's clock is that much behind the time of day.
     pub(crate) async fn start(stripe_behind: Duration) -> Self {
+        Self::start_on(None, stripe_behind).await
+    }
+
+    /// As [`Self::start`], on a cluster that is there already.
+    pub(crate) async fn start_on(kubeconfig: Option<&Path>, stripe_behind: Duration) -> Self {
         let folder = tempfile::Builder::new().prefix("oc-product-").tempdir().unwrap();
         // Postgres runs as another user.
         let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
@@ -38,7 +47,7 @@ impl Product {
             folder: folder.path().to_owned(),
             real: Real::default(),
             stripe_behind,
-            kubeconfig: None,
+            kubeconfig: kubeconfig.map(Path::to_owned),
             packages: packages.into(),
             usual_ports: false,
             refresh: Duration::from_mins(1),

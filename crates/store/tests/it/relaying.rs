@@ -49,7 +49,7 @@ pub(crate) async fn fetch(
     id: &TenantId,
     from: Offset,
 ) -> Vec<Waiting> {
-    updates::fetch(store, vault, id, from, 100, now()).await.unwrap()
+    updates::fetch(store, vault, id, from, 100, now()).await.unwrap().waiting
 }
 
 pub(crate) fn seqs(waiting: &[Waiting]) -> Vec<i64> {
@@ -306,7 +306,10 @@ fn offsets_mean_what_they_mean_at_telegram() {
                             last => Offset::Last(-last),
                         };
                         let got = updates::fetch(&store, &vault, &one, from, *limit, now());
-                        prop_assert_eq!(seqs(&got.await.unwrap()), model.fetch(*offset, *limit));
+                        let got = got.await.unwrap();
+                        let last = model.last;
+                        prop_assert_eq!(seqs(&got.waiting), model.fetch(*offset, *limit));
+                        prop_assert_eq!(got.last_seq, last);
                     }
                 }
             }
