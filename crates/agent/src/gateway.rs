@@ -18,7 +18,7 @@ use crate::{Config, output, secrets::Secrets, status::Status};
 
 mod children;
 mod health;
-mod unsent;
+mod leftovers;
 
 pub(crate) use children::{family, reap};
 pub(crate) use health::{Sick, watch};
@@ -40,11 +40,11 @@ impl Gateway {
         secrets: &Arc<Secrets>,
     ) -> Result<Self> {
         let node = node(config);
-        match unsent::send_again(node.as_os_str(), &config.state) {
+        match leftovers::put_right(node.as_os_str(), &config.state) {
             Ok(0) => {}
-            Ok(count) => output::say("warn", &format!("answers that may not have arrived: {count}")),
-            // The gateway may be able to read what Node alone cannot.
-            Err(error) => output::say("error", &format!("unsent answers are left: {error:#}")),
+            Ok(count) => output::say("warn", &format!("answers that are sent again: {count}")),
+            // OpenClaw goes on by its own rules.
+            Err(error) => output::say("error", &format!("the last gateway's database: {error:#}")),
         }
         let mut child = Command::new(&node)
             .arg(config.packages.join("openclaw/openclaw.mjs"))
