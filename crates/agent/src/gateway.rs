@@ -42,9 +42,9 @@ impl Gateway {
         let node = node(config);
         match leftovers::put_right(node.as_os_str(), &config.state) {
             Ok(0) => {}
-            Ok(count) => output::say("warn", &format!("answers that are sent again: {count}")),
+            Ok(count) => output::say("warn", &format!("taken up again: {count}")),
             // OpenClaw goes on by its own rules.
-            Err(error) => output::say("error", &format!("the last gateway's database: {error:#}")),
+            Err(error) => output::say("error", &format!("what the last gateway left: {error:#}")),
         }
         let mut child = Command::new(&node)
             .arg(config.packages.join("openclaw/openclaw.mjs"))

@@ -22,6 +22,15 @@ async fn a_gateway_that_is_killed_or_hangs_is_back_and_answers_what_was_under_wa
     pod.ready(&chat).await;
     pod.turn(&chat, &model, "o primeiro assunto [[kimi frames=1]]").await;
 
+    // While its answer is there, and its sending has not begun.
+    let killed = pod.kill_before_sending(pod.gateway().unwrap());
+    chat.say("entre um e outro [[kimi frames=1]]");
+    killed.await.unwrap();
+    while pod.reply(&chat).await.starts_with("I'm continuing your interrupted request") {}
+    let asked = model.asked().last().unwrap().text();
+    assert!(asked.contains("entre um e outro"), "{asked}");
+    pod.ready(&chat).await;
+
     let killed = pod.gateway().unwrap();
     let before = model.asked().len();
     chat.say("no meio [[kimi delay=5s frames=1]]");
@@ -58,8 +67,8 @@ async fn a_gateway_that_is_killed_or_hangs_is_back_and_answers_what_was_under_wa
         beat.last_error.as_ref().is_some_and(|error| error.contains("hangs"))
     });
     assert!(told.await.is_ok(), "{}", pod.log());
-    let back = chat.heartbeat(START, "the fourth gateway", |beat| {
-        beat.restarts == 3 && beat.gateway == oc_domain::heartbeat::GatewayPhase::Ready
+    let back = chat.heartbeat(START, "the fifth gateway", |beat| {
+        beat.restarts == 4 && beat.gateway == oc_domain::heartbeat::GatewayPhase::Ready
     });
     assert!(back.await.is_ok(), "{}", pod.log());
     pod.turn(&chat, &model, "e depois? [[kimi frames=1]]").await;

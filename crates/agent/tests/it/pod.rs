@@ -19,6 +19,7 @@ use oc_domain::{
 use oc_testkit::wait_for;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::task::JoinHandle;
 
 use crate::{chat::Chat, model::Model, process};
 
@@ -247,6 +248,32 @@ impl Pod {
         let pids = process::family(self.agent()).into_iter();
         pids.skip(1)
             .find(|pid| process::lives(*pid) && process::arguments(*pid).contains("openclaw"))
+    }
+
+    /// Kills the gateway as soon as a turn is done but for its answer, which is in no queue yet.
+    pub(crate) fn kill_before_sending(&self, gateway: u32) -> JoinHandle<()> {
+        const SCRIPT: &str = r#"
+            const { DatabaseSync } = require("node:sqlite");
+            const [path, pid] = process.argv.slice(-2);
+            const database = new DatabaseSync(path, { readOnly: true });
+            const session = database.prepare(`
+                select 1
+                from session_nodes
+                where status = 'done'
+                    and entry_json ->> '$.restartRecoveryDeliveryRunId' is not null
+            `);
+            for (const end = Date.now() + 90000; Date.now() < end;) {
+                if (session.get()) {
+                    process.kill(Number(pid), "SIGKILL");
+                    process.exit(0);
+                }
+            }
+            process.exit(1);
+        "#;
+        let path = self.path("state/agents/main/agent/openclaw-agent.sqlite");
+        let mut script = tokio::process::Command::new(node());
+        script.args(["--no-warnings", "--eval", SCRIPT, "--"]).arg(path).arg(gateway.to_string());
+        tokio::spawn(async move { assert!(script.status().await.unwrap().success()) })
     }
 
     /// Waits for the agent's end.

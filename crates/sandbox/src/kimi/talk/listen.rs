@@ -26,7 +26,13 @@ pub(super) fn listen(message: &str) -> Option<String> {
         text.replace_range(start..end, "");
     }
     let text = without_envelope(text.trim());
-    let ours = text.starts_with("OpenClaw runtime") || text.starts_with("Continue the OpenClaw");
+    // The last has it go on with what the person has said before.
+    let ours = [
+        "OpenClaw runtime",
+        "Continue the OpenClaw",
+        "[System] Your previous turn was interrupted",
+    ];
+    let ours = ours.iter().any(|start| text.starts_with(start));
     (!text.is_empty() && !ours).then(|| text.to_owned())
 }
 
@@ -68,6 +74,7 @@ mod tests {
             ),
             ("oi\n<<<BEGIN_OPENCLAW_INTERNAL_CONTEXT>>>\nx", Some("oi")),
             ("OpenClaw runtime context for the immediately preceding user message.\nx", None),
+            ("[System] Your previous turn was interrupted by a gateway restart while", None),
         ] {
             assert_eq!(listen(message).as_deref(), said, "{message}");
         }
