@@ -21,8 +21,8 @@ use parking_lot::Mutex;
 
 /// After so long it is looked at again, for the case that nobody told.
 const FRESH: Duration = Duration::from_secs(30);
-/// Whoever asks between these is answered by what is known, which is renewed behind them; each at a time
-/// of its own, since many become known at once when a replica starts.
+/// After so many milliseconds whoever asks is answered by what is known, and it is renewed behind them:
+/// each at a time of its own, since many become known at once when a replica starts.
 const RENEWED: Range<u64> = 10_000..25_000;
 /// While Postgres is away, what is known is true for so long.
 const STALE: Duration = Duration::from_mins(2);

@@ -62,19 +62,42 @@ impl Steps {
     }
 }
 
+/// A customer on the way.
+struct Demo {
+    arguments: Arguments,
+    journey: Journey,
+    tenants: Api<Tenant>,
+    steps: Steps,
+    /// Makes the customer a new one, and is their number at Telegram.
+    number: i64,
+}
+
 impl Arguments {
     pub(crate) async fn run(self) -> Result<()> {
         let book = Book::read(&self.folder)?.context("nothing runs: scripts/dev starts it")?;
-        let tenants = tenants(&book).await?;
-        let journey = Journey::new(book)?;
-        let mut steps = Steps { last: Instant::now(), done: Vec::new(), json: self.json };
-        let number = oc_service::Clock::system().now().as_millisecond();
-        let email = format!("demo-{number}@example.com");
+        let steps = Steps { last: Instant::now(), done: Vec::new(), json: self.json };
+        let mut demo = Demo {
+            tenants: tenants(&book).await?,
+            journey: Journey::new(book)?,
+            steps,
+            number: oc_service::Clock::system().now().as_millisecond(),
+            arguments: self,
+        };
+        let tenant = demo.buy().await?;
+        let bot = demo.start(&tenant).await?;
+        demo.talk(&tenant, &bot).await?;
+        demo.end(&tenant, &bot)
+    }
+}
+
+impl Demo {
+    async fn buy(&mut self) -> Result<TenantId> {
+        let Self { arguments, journey, steps, number, .. } = self;
         let order = Order {
-            email: &email,
-            tier: self.tier,
-            niche: self.niche,
-            locale: self.locale,
+            email: &format!("demo-{number}@example.com"),
+            tier: arguments.tier,
+            niche: arguments.niche,
+            locale: arguments.locale,
             thanks: "http://127.0.0.1/thanks",
         };
         let page = journey.order(order).await?;
@@ -83,42 +106,51 @@ impl Arguments {
         steps.done("paid", "paid at Stripe");
         let tenant = until("the agent", async || journey.tenant(&page.account).await).await?;
         steps.done("tenant", &format!("event taken: the agent is {tenant}"));
-        let bot =
-            journey.new_bot("Demo", &format!("{}_bot", tenant.as_str().replace('-', "_"))).await?;
-        journey.connect(&tenant, &bot.token).await?;
+        Ok(tenant)
+    }
+
+    /// Gives the agent a bot, and waits until it is ready; gives the bot's name.
+    async fn start(&mut self, tenant: &TenantId) -> Result<String> {
+        let Self { journey, steps, tenants, .. } = self;
+        let username = format!("{}_bot", tenant.as_str().replace('-', "_"));
+        let bot = journey.new_bot("Demo", &username).await?;
+        journey.connect(tenant, &bot.token).await?;
         steps.done("bot", &format!("bot @{} connected", bot.username));
-        let committed = until("the commit", async || journey.committed(&tenant)).await?;
+        let committed = until("the commit", async || journey.committed(tenant)).await?;
         steps.done("commit", &format!("spec committed as {} (trace {})", committed.0, committed.1));
-        applied(&tenants, &tenant).await?;
+        applied(tenants, tenant).await?;
         steps.done("applied", "objects applied");
-        ready(&tenants, &tenant).await?;
+        ready(tenants, tenant).await?;
         steps.done("ready", "gateway started: the agent is Ready");
-        let invitation = journey.invite(&tenant).await?;
+        Ok(bot.username)
+    }
+
+    async fn talk(&mut self, tenant: &TenantId, bot: &str) -> Result<()> {
+        let Self { arguments, journey, steps, number, .. } = self;
+        let invitation = journey.invite(tenant).await?;
         let start = format!("/start {}", invitation.code);
-        journey.person(number, "Ana", &self.locale.to_string()).await?;
-        let said = journey.say(number, &bot.username, &start).await?;
-        journey.answer(number, &bot.username, said, PATIENCE).await?;
+        journey.person(*number, "Ana", &arguments.locale.to_string()).await?;
+        let said = journey.say(*number, bot, &start).await?;
+        journey.answer(*number, bot, said, PATIENCE).await?;
         steps.done("bound", "Ana is bound to it");
-        for text in requests(self.locale) {
-            let said = journey.say(number, &bot.username, text).await?;
-            let answer = journey.answer(number, &bot.username, said, PATIENCE).await?;
+        for text in requests(arguments.locale) {
+            let said = journey.say(*number, bot, text).await?;
+            let answer = journey.answer(*number, bot, said, PATIENCE).await?;
             let answer = answer.result.get("text").and_then(|text| text.as_str()).unwrap_or("?");
             steps.done("answer", &format!("{text:?} -> {answer:?}"));
         }
-        if self.json {
-            let steps: Vec<_> = steps
-                .done
-                .iter()
-                .map(|(name, seconds)| json!({"step": name, "seconds": seconds}))
-                .collect();
+        Ok(())
+    }
+
+    fn end(&self, tenant: &TenantId, bot: &str) -> Result<()> {
+        if self.arguments.json {
+            let step = |(name, seconds): &_| json!({"step": name, "seconds": seconds});
+            let steps: Vec<_> = self.steps.done.iter().map(step).collect();
             anstream::println!("{}", json!({"tenant": tenant, "steps": steps}));
-            return Ok(());
+        } else {
+            let (telegram, number) = (self.journey.telegram()?, self.number);
+            anstream::println!("\nGo on in the chat: {telegram}/chat/{number}/{bot}");
         }
-        anstream::println!(
-            "\nGo on in the chat: {}/chat/{number}/{}",
-            journey.telegram()?,
-            bot.username
-        );
         Ok(())
     }
 }
