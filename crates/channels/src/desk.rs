@@ -18,6 +18,7 @@ use oc_store::{
     secrets::Vault,
 };
 use parking_lot::Mutex;
+use tokio_util::task::TaskTracker;
 
 /// After so long it is looked at again, for the case that nobody told.
 const FRESH: Duration = Duration::from_secs(30);
@@ -39,6 +40,8 @@ pub(crate) struct Desks {
     paths: Mutex<Paths>,
     /// Raised whenever something is forgotten: what was read before is not kept.
     epoch: AtomicU64,
+    /// Nobody waits for them: at the end nothing is lost with them.
+    renewals: TaskTracker,
 }
 
 struct Known {
@@ -64,6 +67,7 @@ impl Desks {
             known: Mutex::default(),
             paths: Mutex::new(paths),
             epoch: AtomicU64::new(0),
+            renewals: TaskTracker::new(),
         }
     }
 
@@ -150,7 +154,7 @@ impl Desks {
         // Where it fails it is not tried again: whoever asks after `FRESH` does.
         if known.renewed.take_if(|at| *at <= Instant::now()).is_some() {
             let (desks, tenant) = (Arc::clone(self), tenant.clone());
-            tokio::spawn(async move { desks.load(&tenant).await });
+            self.renewals.spawn(async move { desks.load(&tenant).await });
         }
     }
 

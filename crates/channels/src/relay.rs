@@ -6,7 +6,7 @@ use oc_platform_token::Verifier;
 use oc_streams::Presence;
 use parking_lot::Mutex;
 use secrecy::SecretString;
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     courier::{Courier, Links},
@@ -38,6 +38,8 @@ pub(crate) struct Relay {
     pub(crate) internal_key: SecretString,
     /// What bots say of themselves.
     pub(crate) faces: Mutex<Faces>,
+    /// Calls of pods that are made to their end.
+    pub(crate) calls: TaskTracker,
     /// No poll waits any more.
     pub(crate) draining: CancellationToken,
 }

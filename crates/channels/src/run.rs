@@ -10,6 +10,7 @@ use oc_streams::Wakes;
 use parking_lot::Mutex;
 use secrecy::ExposeSecret as _;
 use tokio::{sync::Notify, time::sleep};
+use tokio_util::task::TaskTracker;
 
 use crate::{
     Config,
@@ -88,6 +89,7 @@ pub async fn run(config: Config, lifecycle: Lifecycle) -> Result<()> {
         metrics,
         internal_key,
         faces: Mutex::new(Faces::default()),
+        calls: TaskTracker::new(),
         draining: lifecycle.draining(),
     });
     let ready = lifecycle.readiness("postgres");

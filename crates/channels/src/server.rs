@@ -26,7 +26,7 @@ const HEAD: Duration = Duration::from_secs(75);
 /// How long a pod may take no byte of its answer.
 const STALLED: Duration = Duration::from_mins(1);
 
-/// Serves until the drain, and then until every connection has ended.
+/// Serves until the drain, and then until every connection has ended, and every call of a pod.
 pub(crate) async fn serve(
     address: SocketAddr,
     relay: Arc<Relay>,
@@ -53,6 +53,8 @@ pub(crate) async fn serve(
     drop(listener);
     tasks.close();
     tasks.wait().await;
+    relay.calls.close();
+    relay.calls.wait().await;
     Ok(())
 }
 

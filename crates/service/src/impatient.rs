@@ -112,15 +112,16 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let ours = listener.accept().await.unwrap().0;
-        let reader = tokio::spawn(async move {
+        let reader = async move {
             let (mut buffer, mut taken) = (vec![0; MUCH / 16], 0);
             while taken < MUCH {
                 // Longer than the patience, all in all.
                 sleep(PATIENCE / 10).await;
                 taken += peer.read(&mut buffer).await.unwrap();
             }
-        });
-        Impatient::new(ours, PATIENCE).write_all(&vec![0; MUCH]).await.unwrap();
-        reader.await.unwrap();
+        };
+        let (mut ours, much) = (Impatient::new(ours, PATIENCE), vec![0; MUCH]);
+        let (written, ()) = tokio::join!(ours.write_all(&much), reader);
+        written.unwrap();
     }
 }

@@ -13,7 +13,7 @@ use std::{ffi::OsStr, path::Path, process::Command};
 
 use anyhow::{Result, ensure};
 
-/// By Node, which has SQLite built in.
+/// Run by Node, which has a driver built in.
 const SCRIPT: &str = include_str!("leftovers.mjs");
 
 /// Puts it right; gives how many answers and turns the next gateway takes up again. Call it while no

@@ -23,9 +23,10 @@ async fn a_gateway_that_is_killed_or_hangs_is_back_and_answers_what_was_under_wa
     pod.turn(&chat, &model, "o primeiro assunto [[kimi frames=1]]").await;
 
     // While its answer is there, and its sending has not begun.
-    let killed = pod.kill_before_sending(pod.gateway().unwrap());
+    let mut script = pod.kill_before_sending(pod.gateway().unwrap());
     chat.say("entre um e outro [[kimi frames=1]]");
-    killed.await.unwrap();
+    let ended = wait_for(REPLY, "the kill", async || Ok(script.try_wait()?));
+    assert!(ended.await.unwrap().success());
     while pod.reply(&chat).await.starts_with("I'm continuing your interrupted request") {}
     let asked = model.asked().last().unwrap().text();
     assert!(asked.contains("entre um e outro"), "{asked}");

@@ -19,7 +19,6 @@ use oc_domain::{
 use oc_testkit::wait_for;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::task::JoinHandle;
 
 use crate::{chat::Chat, model::Model, process};
 
@@ -251,7 +250,7 @@ impl Pod {
     }
 
     /// Kills the gateway as soon as a turn is done but for its answer, which is in no queue yet.
-    pub(crate) fn kill_before_sending(&self, gateway: u32) -> JoinHandle<()> {
+    pub(crate) fn kill_before_sending(&self, gateway: u32) -> Child {
         const SCRIPT: &str = r#"
             const { DatabaseSync } = require("node:sqlite");
             const [path, pid] = process.argv.slice(-2);
@@ -271,9 +270,9 @@ impl Pod {
             process.exit(1);
         "#;
         let path = self.path("state/agents/main/agent/openclaw-agent.sqlite");
-        let mut script = tokio::process::Command::new(node());
+        let mut script = Command::new(node());
         script.args(["--no-warnings", "--eval", SCRIPT, "--"]).arg(path).arg(gateway.to_string());
-        tokio::spawn(async move { assert!(script.status().await.unwrap().success()) })
+        script.spawn().unwrap()
     }
 
     /// Waits for the agent's end.

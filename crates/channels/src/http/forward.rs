@@ -52,7 +52,7 @@ impl Relay {
     ) -> Result<Response<Body>, Refused> {
         let relay = Arc::clone(self);
         let (pods, heard) = oneshot::channel();
-        tokio::spawn(async move {
+        self.calls.spawn(async move {
             let Some((bot, token)) = &pod.desk.bot else { return };
             let (answer, note) = match relay.forward(&pod, bot, token, method, params).await {
                 Ok((answer, note)) => (Ok(answer), note),

@@ -60,10 +60,11 @@ impl Relay {
         self.herald.polls(&tenant);
         loop {
             if is_served(&desk) {
-                let handed = poll.handed();
+                let mut handed = poll.handed();
                 if !handed.is_empty() {
-                    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-                    return Ok(self.deliver(&handed[..handed.len().min(limit)]));
+                    // The rest waits in Postgres as well.
+                    handed.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+                    return Ok(self.deliver(&handed));
                 }
                 // Boxed: there is no room for it while nothing comes.
                 let now = self.office.clock.now();

@@ -132,7 +132,7 @@ impl Machine {
     }
 
     /// The share that was stolen.
-    fn stolen_until(&self, later: Self) -> f64 {
+    fn stolen_until(&self, later: &Self) -> f64 {
         (later.stolen - self.stolen) / (later.all - self.all)
     }
 }
@@ -270,7 +270,7 @@ async fn five_hundred_updates_a_second_reach_their_pods_soon() {
     let before = Machine::now();
     let delivered = deliver(&client, path, count, per_second, ids, &measured);
     let (acknowledged, bare) = tokio::join!(delivered, bare);
-    let stolen = before.stolen_until(Machine::now());
+    let stolen = before.stolen_until(&Machine::now());
     drained().await;
     pods.abort_all();
     let took = measured.took.lock().unwrap().clone();
